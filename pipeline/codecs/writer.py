@@ -1,0 +1,99 @@
+"""Where codecs put what they read: growing arrays of samples, refusals, and one rejection a record."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+
+import numpy as np
+
+from pipeline.catalog import Catalog
+from pipeline.events import CodecError, SampleBatch, SeriesIdentity
+
+__all__ = ["SampleWriter"]
+
+MAX_NAME_CHARS = 1024  # of an entity, metric, label name or label value
+MAX_LABELS = 128
+MAX_TIME_NS = 7_258_118_400_000_000_000  # 2200-01-01: beyond it a time is a mistake, not a future
+COLUMNS = (("series_id", "i"), ("time", "q"), ("value", "d"), ("kind", "B"), ("start", "q"), ("record", "i"))
+
+
+class SampleWriter:
+    """Collects the samples of a batch of records in record order.
+
+    Parameters
+    ----------
+    catalog
+        Gives the series ids.
+
+    Attributes
+    ----------
+    record
+        Row of the record being decoded; the caller moves it.
+    refused
+        Samples without a series because the catalog's quota is full.
+    skipped
+        Values that are knowingly not samples (text fields, for instance), by reason.
+    rejections
+        By record row: first reason, its detail, and how many parts were rejected.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.record = 0
+        self.refused = 0
+        self.skipped: dict[str, int] = {}
+        self.rejections: dict[int, tuple[str, str, int]] = {}
+        self._series_id, self._time, self._value = array("i"), array("q"), array("d")
+        self._kind, self._start, self._record = array("B"), array("q"), array("i")
+
+    def __len__(self) -> int:
+        return len(self._time)
+
+    def series(self, identity: SeriesIdentity) -> int:
+        """Dense id of the identity, -1 when refused.
+
+        Raises
+        ------
+        CodecError
+            If the metric has no name, or a name is longer than a name can be.
+        """
+        if not identity.metric:
+            raise CodecError("no_metric_name", identity.entity)
+        if len(identity.labels) > MAX_LABELS:
+            raise CodecError("too_many_labels", f"{len(identity.labels)} on {identity.metric[:80]!r}")
+        for part in (identity.metric, identity.entity, *(text for pair in identity.labels for text in pair)):
+            if len(part) > MAX_NAME_CHARS:
+                raise CodecError("name_too_long", f"{len(part)} characters: {part[:80]!r}")
+        return self.catalog.series_id(identity)
+
+    def add(self, series_id: int, time_ns: int, value: float, kind: int, start_ns: int = 0) -> None:
+        """Append one sample; a refused series is counted, a time outside 1970 to 2200 is rejected."""
+        if series_id < 0:
+            self.refused += 1
+            return
+        if not 0 < time_ns < MAX_TIME_NS:
+            self.reject("absurd_time" if time_ns else "no_time", f"{str(time_ns)[:40]} ns")
+            return
+        self._series_id.append(series_id)
+        self._time.append(time_ns)
+        self._value.append(value)
+        self._kind.append(kind)
+        self._start.append(start_ns if 0 < start_ns < MAX_TIME_NS else 0)
+        self._record.append(self.record)
+
+    def skip(self, reason: str) -> None:
+        """Count a value that is knowingly not a sample."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+
+    def reject(self, reason: str, detail: str) -> None:
+        """Note that a part of the current record could not become samples; the first reason is told."""
+        first = self.rejections.get(self.record, (reason, detail, 0))
+        self.rejections[self.record] = (first[0], first[1], first[2] + 1)
+
+    def batch(self) -> SampleBatch:
+        """Everything collected so far, as arrays of shape (n_samples,)."""
+        return SampleBatch(**{name: np.array(column, dtype=column.typecode) for name, column in self._columns()})
+
+    def _columns(self) -> Iterable[tuple[str, array]]:  # type: ignore[type-arg]
+        return ((name, getattr(self, f"_{name}")) for name, _ in COLUMNS)
