@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.catalog import Catalog
-from pipeline.codecs import plain_json
+from pipeline.codecs import influx, otlp_json, otlp_proto, plain_json
 from pipeline.codecs.writer import SampleWriter
 from pipeline.events import CodecError, Records, Rejected, SampleBatch
 
@@ -28,8 +28,8 @@ class Codec(Protocol):
         """Write the record's samples."""
 
 
-# In the order of asking: the distinct ones first, any JSON last.
-CODECS: tuple[Codec, ...] = (plain_json,)
+# In the order of asking: the more telling bytes first.
+CODECS: tuple[Codec, ...] = (otlp_proto, otlp_json, plain_json, influx)
 FORMATS: tuple[str, ...] = tuple(codec.NAME for codec in CODECS)
 
 
@@ -90,6 +90,8 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = ()) -> D
             codec.decode(value, out, records.times[row])
         except CodecError as error:
             out.reject(error.reason, error.detail)
+        except RecursionError as error:
+            out.reject("too_deep", str(error)[:200])
     return Decoded(out.batch(), _rejected(records, out), by_format, out.refused, out.skipped)
 
 

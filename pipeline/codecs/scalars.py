@@ -35,4 +35,6 @@ def label_text(value: object) -> str:
     """Text of a label's value: text as it is, nothing for null, the rest as compact JSON."""
     if isinstance(value, str):
         return value
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return "" if value is None else msgspec.json.encode(value, order="sorted").decode()

@@ -1,0 +1,109 @@
+"""OTLP metrics protobuf, as the OpenTelemetry Collector and SDKs send it by default."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.metrics.v1 import metrics_pb2
+
+from pipeline.codecs.otlp import NO_RECORDED_VALUE, MetricWriter, Point, entity_of, labels_of, sum_kind
+from pipeline.codecs.writer import SampleWriter
+from pipeline.events import CodecError, Kind, Origin
+
+__all__ = ["NAME", "decode", "sniff"]
+
+NAME = "otlp-proto"
+_RESOURCE_METRICS = 0x0A  # field 1, length-delimited
+_INNER = (0x0A, 0x12, 0x1A)  # resource, scope metrics or schema URL: any may come first
+
+
+def sniff(value: bytes) -> bool:
+    """Whether the bytes begin with a ResourceMetrics that begins with one of its three fields."""
+    if value[0] != _RESOURCE_METRICS:
+        return False
+    inner = next((place for place in range(1, min(6, len(value))) if value[place] < 0x80), 0) + 1
+    return len(value) == 2 or (1 < inner < len(value) and value[inner] in _INNER)
+
+
+def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
+    """Write the samples of one record; points that are none are rejected one by one.
+
+    Raises
+    ------
+    CodecError
+        If the bytes are not an OTLP metrics message.
+    """
+    try:
+        message = metrics_pb2.MetricsData.FromString(value)
+    except (DecodeError, RecursionError) as error:
+        raise CodecError("bad_protobuf", str(error)[:200]) from error
+    for resource in message.resource_metrics:
+        entity = entity_of(_attributes(resource.resource.attributes))
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                _write_metric(metric, MetricWriter(out, entity, metric.name, metric.unit), out)
+
+
+def _write_metric(metric: metrics_pb2.Metric, writer: MetricWriter, out: SampleWriter) -> None:
+    shape = metric.WhichOneof("data")
+    if shape is None:
+        return
+    data = getattr(metric, shape)
+    write, kind = _SHAPES[shape](data)
+    for point in data.data_points:
+        try:
+            write(writer, _point(point), point, kind)
+        except CodecError as error:
+            out.reject(error.reason, error.detail)
+
+
+def _point(point: Any) -> Point:
+    labels = labels_of(_attributes(point.attributes)) if point.attributes else ()
+    return Point(labels, point.time_unix_nano, point.start_time_unix_nano, bool(point.flags & NO_RECORDED_VALUE))
+
+
+def _number(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
+    name = raw.WhichOneof("value")
+    writer.number(point, None if name is None else float(getattr(raw, name)), kind)
+
+
+def _histogram(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
+    writer.distribution(point, float(raw.count), raw.sum if raw.HasField("sum") else None, kind)
+
+
+def _summary(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
+    writer.distribution(point, float(raw.count), raw.sum, kind)
+    for entry in raw.quantile_values:
+        writer.quantile(point, entry.quantile, entry.value)
+
+
+_Write = Callable[[MetricWriter, Point, Any, int], None]
+_SHAPES: dict[str, Callable[[Any], tuple[_Write, int]]] = {
+    "gauge": lambda data: (_number, Kind.GAUGE),
+    "sum": lambda data: (_number, sum_kind(data.is_monotonic, data.aggregation_temporality)),
+    "histogram": lambda data: (_histogram, sum_kind(True, data.aggregation_temporality) | Origin.HISTOGRAM),
+    "exponential_histogram": lambda data: (_histogram, sum_kind(True, data.aggregation_temporality) | Origin.HISTOGRAM),
+    "summary": lambda data: (_summary, Kind.COUNTER | Origin.SUMMARY),
+}
+
+
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
+    return {pair.key: _any_value(pair.value) for pair in pairs}
+
+
+def _any_value(value: AnyValue) -> object:
+    shape = value.WhichOneof("value")
+    if shape is None:
+        return None
+    if shape == "array_value":
+        return [_any_value(item) for item in value.array_value.values]
+    if shape == "kvlist_value":
+        return _attributes(value.kvlist_value.values)
+    if shape == "bytes_value":
+        return base64.b64encode(value.bytes_value).decode()
+    found: object = getattr(value, shape)
+    return found
