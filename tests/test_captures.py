@@ -1,0 +1,208 @@
+"""Records captured from real senders become the samples that independent decoders counted."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.catalog import Catalog
+from pipeline.codecs import Decoded, decode
+from pipeline.codecs.capture import read_capture
+from pipeline.events import Kind, Origin, Records
+
+WIRE = Path(__file__).resolve().parents[2] / "shared" / "data" / "wire"
+OTLP = [
+    "otel-otlp_proto",
+    "otel-otlp_json",
+    "otel-otlp_proto-zstd",
+    "otel-otlp_proto-batch",
+    "otel-otlp_json-batch",
+    "otel-otlp_proto-partitioned",
+    "otelself-otlp_proto",
+    "otelsdk-otlp_proto",
+    "otelsdk-otlp_json",
+    "otelgosdk-otlp_proto",
+    "otelgosdk-otlp_json",
+    "otelprom-otlp_proto",
+    "otelprom-otlp_json",
+]
+FORMATS = {name: "otlp-json" if "_json" in name else "otlp-proto" for name in OTLP} | {"telegraf-influx": "influx"}
+TWINS = [
+    ("otel-otlp_proto", "otel-otlp_json"),
+    ("otel-otlp_proto", "otel-otlp_proto-zstd"),
+    ("otel-otlp_proto-batch", "otel-otlp_json-batch"),
+    ("otelsdk-otlp_proto", "otelsdk-otlp_json"),
+    ("otelgosdk-otlp_proto", "otelgosdk-otlp_json"),
+    ("otelprom-otlp_proto", "otelprom-otlp_json"),
+]
+
+
+@lru_cache(maxsize=None)
+def decoded_capture(name: str) -> tuple[Records, Decoded, Catalog]:
+    if not (WIRE / f"{name}.jsonl.gz").exists():
+        pytest.skip(f"the capture {name} of ../shared/data/wire is absent")
+    records, catalog = read_capture(WIRE / f"{name}.jsonl.gz"), Catalog()
+    return records, decode(records, catalog), catalog
+
+
+def facts_of(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((WIRE / f"{name}.facts.json").read_text())
+    return found
+
+
+def numbers(decoded: Decoded) -> np.ndarray:
+    """Rows of samples that were sent as plain numbers: no histogram, no summary, no stale flag."""
+    return decoded.samples.kind < Origin.HISTOGRAM
+
+
+def rows_of(decoded: Decoded, catalog: Catalog) -> list[tuple[Any, ...]]:
+    samples = decoded.samples
+    columns = (samples.series_id, samples.time, samples.start, samples.value, samples.kind)
+    return [(catalog.identities[i], *rest[:2], repr(rest[2]), rest[3]) for i, *rest in zip(*map(list, columns))]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_record_is_told_by_its_bytes_and_none_is_rejected(name: str) -> None:
+    records, decoded, _ = decoded_capture(name)
+    assert len(records) == facts_of(name)["records"]
+    assert decoded.rejected == []
+    assert decoded.by_format == {FORMATS[name]: len(records)}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_numbers_total_to_the_last_digit(name: str) -> None:
+    _, decoded, _ = decoded_capture(name)
+    values = decoded.samples.value[numbers(decoded)]
+    finite = values[np.isfinite(values)]
+    assert facts_of(name)["number_totals"] == {
+        "count": len(values),
+        "nan": int(np.isnan(values).sum()),
+        "inf": int(np.isinf(values).sum()),
+        "sum": math.fsum(finite),
+        "min": finite.min(),
+        "max": finite.max(),
+    }
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_numbers_total_by_metric(name: str) -> None:
+    _, decoded, catalog = decoded_capture(name)
+    rows = numbers(decoded)
+    values: dict[str, list[float]] = {}
+    for series_id, value in zip(decoded.samples.series_id[rows], decoded.samples.value[rows].tolist(), strict=True):
+        values.setdefault(catalog.identities[series_id].metric, []).append(value)
+    totals = {
+        metric: {"count": len(found), "sum": math.fsum(value for value in found if math.isfinite(value))}
+        for metric, found in values.items()
+    }
+    assert totals == facts_of(name)["number_totals_by_metric"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_hosts_and_times_are_as_sent(name: str) -> None:
+    _, decoded, catalog = decoded_capture(name)
+    facts = facts_of(name)
+    assert sorted(entity for entity, _ in catalog.entities) == sorted(facts["hosts"])
+    assert {entity_class for _, entity_class in catalog.entities} == {"host"}
+    assert decoded.samples.time.min() == facts["first_event_time_ns"]
+    assert decoded.samples.time.max() == facts["last_event_time_ns"]
+
+
+@pytest.mark.parametrize("name", OTLP)
+def test_otlp_metric_names_are_all_there(name: str) -> None:
+    _, decoded, catalog = decoded_capture(name)
+    bases = set()
+    for identity, kind in zip(catalog.identities, first_kinds(decoded, catalog), strict=True):
+        whole = kind & (Origin.HISTOGRAM | Origin.SUMMARY) and identity.metric.endswith((".count", ".sum"))
+        bases.add(identity.metric.rpartition(".")[0] if whole else identity.metric)
+    assert sorted(bases) == facts_of(name)["metric_names"]
+
+
+@pytest.mark.parametrize("name", OTLP)
+def test_otlp_points_of_each_shape_are_all_there(name: str) -> None:
+    _, decoded, catalog = decoded_capture(name)
+    facts, kind, value = facts_of(name), decoded.samples.kind, decoded.samples.value
+    stale = (kind & Origin.STALE) > 0
+    metrics = np.array([identity.metric for identity in catalog.identities])[decoded.samples.series_id]
+    flags = facts["points_flag_no_recorded_value_by_type"]
+    histogram, summary = (kind & Origin.HISTOGRAM) > 0, (kind & Origin.SUMMARY) > 0
+    counts = histogram & np.char.endswith(metrics, ".count")
+    sums = histogram & np.char.endswith(metrics, ".sum")
+    distributions = facts["histogram"], facts["exponential_histogram"]
+    assert (stale & ~histogram & ~summary).sum() == flags.get("sum", 0) + flags.get("gauge", 0)
+    assert (stale & counts).sum() == flags.get("histogram", 0)
+    assert np.isnan(value[stale]).all()
+    assert math.fsum(value[counts & ~stale]) == sum(part["sum_of_counts"] for part in distributions)
+    assert math.fsum(value[sums & ~stale]) == pytest.approx(sum(part["sum_of_sums"] for part in distributions))
+    quantiles = summary & (kind & 3 == Kind.GAUGE)
+    assert quantiles.sum() == facts["summary"]["quantile_entries"]
+    assert np.isnan(value[quantiles & ~stale]).sum() == facts["summary"]["quantile_entries_nan"]
+
+
+@pytest.mark.parametrize("name", OTLP)
+def test_otlp_sums_are_counters_deltas_or_levels_as_declared(name: str) -> None:
+    _, decoded, catalog = decoded_capture(name)
+    types = facts_of(name).get("metric_types", {})
+    for identity, kind in zip(catalog.identities, first_kinds(decoded, catalog), strict=True):
+        if types.get(identity.metric) == ["gauge"]:
+            assert kind & 3 == Kind.GAUGE, identity.name
+        if identity.metric in ("system.cpu.time", "system.disk.io", "system.network.io"):
+            assert kind & 3 == Kind.COUNTER, identity.name
+        if identity.metric in ("system.memory.usage", "system.filesystem.usage", "system.network.connections"):
+            assert kind & 3 == Kind.GAUGE, identity.name
+
+
+@pytest.mark.parametrize("name", OTLP)
+def test_start_times_are_kept_and_absent_ones_are_zero(name: str) -> None:
+    _, decoded, _ = decoded_capture(name)
+    facts, rows = facts_of(name), numbers(decoded)
+    if facts["points_without_start_time"] == facts["data_points"]:
+        assert (decoded.samples.start == 0).all()
+    elif not facts["points_without_start_time"]:
+        assert (decoded.samples.start[rows] > 0).all()
+        assert (decoded.samples.start[rows] <= decoded.samples.time[rows]).all()
+    else:
+        assert (decoded.samples.start[rows] == 0).sum() == facts["points_without_start_time"]
+
+
+@pytest.mark.parametrize(("one", "other"), TWINS)
+def test_twins_of_different_encoding_give_equal_samples(one: str, other: str) -> None:
+    left, right = (rows_of(*decoded_capture(name)[1:]) for name in (one, other))
+    assert sorted(left) == sorted(right)
+
+
+@pytest.mark.parametrize("name", ["otel-otlp_proto-batch", "telegraf-influx"])
+def test_samples_do_not_depend_on_how_records_were_polled(name: str) -> None:
+    records, whole, catalog = decoded_capture(name)
+    piecemeal, rows = Catalog(), []
+    for first in range(0, len(records), 7):
+        piece = slice(first, first + 7)
+        part = Records(
+            records.topic,
+            records.partition,
+            records.offsets[piece],
+            records.times[piece],
+            records.keys[piece],
+            records.values[piece],
+        )
+        rows += rows_of(decode(part, piecemeal), piecemeal)
+    assert rows == rows_of(whole, catalog)
+
+
+def test_influx_text_fields_are_counted_and_not_rejected() -> None:
+    _, decoded, _ = decoded_capture("telegraf-influx")
+    assert decoded.skipped == {"influx_text_field": facts_of("telegraf-influx")["string_fields"]}
+
+
+def first_kinds(decoded: Decoded, catalog: Catalog) -> list[int]:
+    """Kind by series id; a series has one kind, stale flags aside."""
+    kinds: dict[int, int] = {}
+    for series_id, kind in zip(decoded.samples.series_id.tolist(), decoded.samples.kind.tolist(), strict=True):
+        assert kinds.setdefault(series_id, kind & ~Origin.STALE) == kind & ~Origin.STALE
+    return [kinds[series_id] for series_id in range(catalog.n_series)]
