@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ TWINS = [
 ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def decoded_capture(name: str) -> tuple[Records, Decoded, Catalog]:
     if not (WIRE / f"{name}.jsonl.gz").exists():
         pytest.skip(f"the capture {name} of ../shared/data/wire is absent")

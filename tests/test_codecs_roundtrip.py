@@ -53,10 +53,11 @@ def test_decode_undoes_encode(name: str, given_rows: list[Row]) -> None:
     assert decoded_rows(ENCODERS[name](given_rows)) == (sorted_rows(given_rows), 0)
 
 
+FIELD_NAMES = names('\\\r\n\t\v\f{}[]#".', ("Cs", "Cc", "Z"))
 LINE_NAMES = names('\\\r\n\t\v\f{}[]#"', ("Cs", "Cc", "Z"))
 
 
-@given(given_rows=rows(LINE_NAMES, st.builds("{}.{}".format, LINE_NAMES, LINE_NAMES), [Kind.GAUGE]))
+@given(given_rows=rows(LINE_NAMES, st.builds("{}.{}".format, LINE_NAMES, FIELD_NAMES), [Kind.GAUGE]))
 @settings(max_examples=120, deadline=None)
 def test_decode_undoes_encode_of_influx_lines(given_rows: list[Row]) -> None:
     finite = [row for row in given_rows if math.isfinite(row[4])]

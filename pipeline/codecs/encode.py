@@ -121,7 +121,7 @@ def encode_influx(rows: Iterable[Row]) -> bytes:
 def _influx_line(row: Row) -> str:
     entity, metric, labels, time_ns, value, _ = row
     measurement, _, field = metric.rpartition(".")
-    if not measurement:
+    if not (measurement and field):
         measurement, field = metric, "value"
     tags = sorted([*labels, ("host", entity)])
     rendered = "".join(f",{_tag(key)}={_tag(text)}" for key, text in tags if key and text and not _BREAK.search(text))

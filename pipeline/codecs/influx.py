@@ -20,6 +20,7 @@ NAME = "influx"
 _BLANK = re.compile(rb"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _KEY = re.compile(rb'(?![{}\[\]"])(?:[^ \\\n]++|\\ ?+)++ ++')
 _FIELD = re.compile(rb'((?:[^,= "\\\n]++|\\[,= "]?+)++)=("(?:[^"\\]++|\\.)*+"|[^", \r\n]++)', re.DOTALL)
+_FIELD_HEAD = re.compile(rb'(?:[^,= "\\\n]++|\\[,= "]?+)++=[^, \r\n]')
 _END = re.compile(rb"(?: ++(-?[0-9]{1,40}))?+[ \t\r]*+(?:\n|\Z)")
 _SPLIT_COMMA, _SPLIT_EQUALS = re.compile(r"(?<!\\),"), re.compile(r"(?<!\\)=")
 _UNESCAPE = re.compile(r"\\([, =])")
@@ -33,7 +34,7 @@ def sniff(value: bytes) -> bool:
     """Whether the first line that is no comment looks like key, space, field=value."""
     head = value[:_HEAD_BYTES]
     key = _KEY.match(head, _after_blanks(head, 0))
-    return key is not None and _FIELD.match(head, key.end()) is not None
+    return key is not None and _FIELD_HEAD.match(head, key.end()) is not None
 
 
 def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
@@ -65,7 +66,7 @@ def _write_line(value: bytes, start: int, out: SampleWriter, record_time_ms: int
             break
         place += 1
     end = _END.match(value, place)
-    if not key or not fields or not end:
+    if not key or not field or not end:
         raise CodecError("bad_line", repr(value[max(start, place - 20) : place + 40]))
     time_ns = epoch_ns(int(end.group(1))) if end.group(1) else record_time_ms * 10**6
     for name, text in fields:
