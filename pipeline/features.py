@@ -1,0 +1,110 @@
+"""Windows to features: what each closed cell looks like beside its own past, as a feature matrix.
+
+A row is one (series, step); the columns are ``FEATURE_NAMES``, signed and in scales of the series itself, so that
+rows of all series of a fleet can be pooled. This is the only place where features are computed: the live job, the
+backtest and the training run come through here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.grid import Wave
+from pipeline.kernels import baseline as k
+
+__all__ = ["FEATURE_NAMES", "Features"]
+
+FEATURE_NAMES = ("innovation", "level", "day_level", "autoregressive", "seasonal", "spread", "flat")
+DAY_MS = 86_400_000
+HELD_ADAPTATION = 0.1
+
+
+class Features:
+    """The baselines of all series of one partition.
+
+    Parameters
+    ----------
+    utc_offset_ms
+        Added to event time to find the hour of the day.
+    """
+
+    def __init__(self, utc_offset_ms: int = 0) -> None:
+        self._utc_offset_ms = utc_offset_ms
+        self._state = _empty(64)
+        self.n_series = 0
+
+    def adopt_series(self, priors: list[npt.NDArray[np.float64] | None]) -> None:
+        """Make room for new series, each with what a bundle knows of it, or None.
+
+        Parameters
+        ----------
+        priors
+            One packed row (see ``pack``) or None for each new series, in order of id.
+        """
+        n = self.n_series + len(priors)
+        if n > len(self._state.state):
+            grown = _empty(2 * n)
+            for old, new in zip(self._state, grown, strict=True):
+                new[: len(old)] = old
+            self._state = grown
+        for s, prior in enumerate(priors, start=self.n_series):
+            if prior is not None:
+                self._unpack(s, prior)
+        self.n_series = n
+
+    def observe(self, wave: Wave, step_ms: npt.NDArray[np.int64], hold: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Compute the feature matrix of a wave and learn from it.
+
+        Parameters
+        ----------
+        wave
+            Closed cells, each series at most once.
+        step_ms
+            Learned step of each row's series, shape (n_rows,).
+        hold
+            True where an open incident asks adaptation to wait, shape (n_rows,).
+
+        Returns
+        -------
+        ndarray of shape (n_rows, len(FEATURE_NAMES))
+        """
+        out = np.empty((len(wave.series), k.N_FEATURES))
+        slots = ((wave.time_ms + self._utc_offset_ms) % DAY_MS) * (k.N_SLOTS / DAY_MS)
+        adapt = np.where(hold, HELD_ADAPTATION, 1.0)
+        k.observe(wave.series, wave.value, wave.gap, slots, DAY_MS / step_ms, adapt, self._state, out)
+        return out
+
+    def expected(self, series: int) -> tuple[float, float]:
+        """What the last row of a series was expected to be, and the scale of its usual misses, in its unit."""
+        row = self._state.state[series]
+        return float(row[k.EXPECTED]), float(row[k.BAND])
+
+    def n_rows(self, series: int) -> int:
+        """How many rows a series has had."""
+        return int(self._state.state[series, k.N_ROWS])
+
+    def recent(self, series: int, n: int = 60) -> npt.NDArray[np.float64]:
+        """The last values of a series, oldest first, shape (at most n,)."""
+        row = self._state.state[series]
+        ring = np.roll(self._state.ring[series], -int(row[k.RING_AT]))
+        return ring[max(0, k.RING - min(n, int(row[k.N_ROWS]))) :]
+
+    def pack(self, series: int) -> npt.NDArray[np.float64]:
+        """Everything a bundle hands on about one series, as one row."""
+        parts = (self._state.state[series], self._state.season[series].ravel(), self._state.ring[series])
+        return np.concatenate(parts).astype(np.float64)
+
+    def _unpack(self, series: int, prior: npt.NDArray[np.float64]) -> None:
+        season_at, ring_at = k.N_STATE, k.N_STATE + k.N_SLOTS * 3
+        self._state.state[series] = prior[:season_at]
+        self._state.season[series] = prior[season_at:ring_at].reshape(k.N_SLOTS, 3)
+        self._state.ring[series] = prior[ring_at:]
+
+
+def _empty(n_series: int) -> k.BaselineState:
+    return k.BaselineState(
+        np.zeros((n_series, k.N_STATE)),
+        np.zeros((n_series, k.N_SLOTS, 3), np.float32),
+        np.zeros((n_series, k.RING)),
+    )

@@ -1,0 +1,211 @@
+"""Event time: which cell a sample belongs to, when a cell is closed, what is late, who is silent.
+
+Every sample is judged in record order (within a record by time, then position), so nothing here depends on how
+records were polled. The step of a series is learned from its first eight samples; the watermark belongs to its
+entity; the partition clock serves silence only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.events import Counts, SampleBatch
+from pipeline.kernels import clock as k
+
+__all__ = ["Closed", "Grid", "Silence", "Wave"]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """At most one step of each series and one group of each entity, so that order within does not matter.
+
+    All arrays have shape (n_rows,) except ``bounds`` (n_groups + 1,): rows of group i are bounds[i]:bounds[i + 1].
+    """
+
+    series: Ints
+    entity: Ints
+    time_ms: Ints
+    gap: Ints
+    trigger: Ints
+    value: Floats
+    bounds: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """An entity fell silent (``began``) or spoke again, shown by the sample with number ``trigger``."""
+
+    entity: int
+    began: bool
+    time_ms: int
+    trigger: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What left the grid in one call: closed cells in waves, and notices of silence."""
+
+    waves: list[Wave]
+    silences: list[Silence]
+
+
+class Grid:
+    """The event-time state of one partition.
+
+    Parameters
+    ----------
+    max_future_ms
+        A sample further ahead of its own record's timestamp than this is refused.
+    silence_rhythms, silence_least_ms
+        An entity is silent once the partition clock outran its last record by so many of its rhythms, and by so much.
+    """
+
+    def __init__(self, max_future_ms: int = 3_600_000, silence_rhythms: int = 6, silence_least_ms: int = 60_000):
+        self.limits = (max_future_ms, silence_rhythms, silence_least_ms, 1_000)
+        self.n_series = 0
+        self.n_entities = 0
+        self.n_samples = 0
+        self._state = _empty_state(64, 8)
+        self._out = _empty_rows(64, 64, 8)
+
+    @property
+    def clock_ms(self) -> int:
+        """The newest accepted event time of the partition, 0 before the first."""
+        return int(self._state.clock[k.TOP])
+
+    def step_ms(self, series: Ints) -> Ints:
+        """Learned steps in ms, 0 where not yet known."""
+        return self._state.whole[series, k.STEP]
+
+    def adopt_series(self, entity_of: list[int], n_entities: int) -> None:
+        """Make room for the series and entities that the catalog has met since the last call."""
+        self._state = _grow(self._state, len(entity_of), n_entities)
+        whole, entity = self._state.whole, self._state.entity
+        for s in range(self.n_series, len(entity_of)):
+            e = entity_of[s]
+            whole[s, k.ENTITY], whole[s, k.NEXT] = e, entity[e, k.FIRST_SERIES]
+            entity[e, k.FIRST_SERIES] = s
+        self.n_series, self.n_entities = len(entity_of), n_entities
+
+    def push(self, samples: SampleBatch, record_times: Ints, counts: Counts) -> Closed:
+        """Take decoded samples and hand out the cells that they close.
+
+        Parameters
+        ----------
+        samples
+            In record order.
+        record_times
+            Kafka's timestamp in ms of each record, shape (n_records,).
+        counts
+            The accounting, added to in place.
+        """
+        order = np.lexsort((samples.time, samples.record))
+        columns = (samples.series_id, samples.time, samples.start, samples.value, samples.kind)
+        ordered = tuple(np.ascontiguousarray(column[order]) for column in columns)
+        records = samples.record[order]
+        self._reset_out(len(samples))
+        self.n_samples += len(samples)
+        first = self.n_samples - len(samples)
+        k.push(
+            self._state, self.n_entities, (*ordered, record_times[records]), (*self.limits, first), self._out
+        )  # fmt: skip
+        _account(counts, self._out.counts, len(samples))
+        return self._collect(first, records)
+
+    def flush(self) -> Closed:
+        """Close every open cell: the end of a recording, never of a live stream."""
+        self._reset_out(0)
+        for e in range(self.n_entities):
+            k.close_due(self._state, e, 2**61, self.n_samples + e, self._out)
+        return self._collect(self.n_samples, np.zeros(0, np.int32))
+
+    def _reset_out(self, n_samples: int) -> None:
+        self._state.entity[: self.n_entities, k.WAVE] = 0
+        self._state.entity[: self.n_entities, k.RANK_MAX] = -1
+        if len(self._out.values) < n_samples + self.n_series or len(self._out.notices) < n_samples + self.n_entities:
+            self._out = _empty_rows(2 * n_samples, 2 * self.n_series, 2 * self.n_entities)
+        self._out.used[:] = 0
+        self._out.counts[:] = 0
+
+    def _collect(self, first: int, records: npt.NDArray[np.int32]) -> Closed:
+        n_rows, n_notices = (int(n) for n in self._out.used)
+        rows, values = self._out.rows[:n_rows], self._out.values[:n_rows]
+        notices = self._out.notices[:n_notices]
+        silences = [Silence(int(e), bool(began), int(t), int(at)) for e, began, t, at in notices]
+        return Closed(list(self._waves(rows, values)), silences)
+
+    def _waves(self, rows: Ints, values: Floats) -> Iterator[Wave]:
+        order = np.argsort(rows[:, k.ROW_WAVE], kind="stable")
+        rows, values = rows[order], values[order]
+        series = np.ascontiguousarray(rows[:, k.ROW_SERIES])
+        entity = self._state.whole[series, k.ENTITY]
+        cuts = np.flatnonzero(np.diff(rows[:, k.ROW_WAVE], prepend=-1, append=2**62)) if len(rows) else []
+        columns = [np.ascontiguousarray(rows[:, c]) for c in (k.ROW_TIME, k.ROW_GAP, k.ROW_TRIGGER)]
+        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+            bounds = np.flatnonzero(np.diff(entity[a:b], prepend=-1, append=-1))
+            yield Wave(series[a:b], entity[a:b], *(column[a:b] for column in columns), values[a:b], bounds)
+
+
+def _account(counts: Counts, fates: Ints, n_samples: int) -> None:
+    counts.decoded += n_samples
+    counts.on_grid += int(fates[k.ON_GRID])
+    counts.replaced += int(fates[k.REPLACED])
+    counts.duplicate += int(fates[k.DUPLICATE])
+    counts.late += int(fates[k.LATE])
+    counts.first_of_counter += int(fates[k.FIRST])
+    counts.stale_or_non_finite += int(fates[k.NON_FINITE])
+    counts.refused += int(fates[k.REFUSED])
+    counts.waiting += int(fates[k.WAITING])
+
+
+def _empty_state(n_series: int, n_entities: int) -> k.GridState:
+    whole = np.zeros((n_series, k.N_SERIES_COLUMNS), np.int64)
+    whole[:, [k.CELL, k.CLOSED]] = k.NO_CELL
+    whole[:, k.FILLED] = k.NO_CELL - 1
+    whole[:, k.RANK_AT] = -1
+    entity = np.zeros((n_entities, k.N_ENTITY_COLUMNS), np.int64)
+    entity[:, k.DUE] = 2**62
+    entity[:, [k.FIRST_SERIES, k.GROUP_AT]] = -1
+    clock = np.zeros(k.N_CLOCK_COLUMNS, np.int64)
+    clock[k.TOP_ENTITY] = -1
+    pending = (n_series, k.N_LEARN)
+    return k.GridState(
+        np.zeros(n_series, np.uint8),
+        whole,
+        np.zeros((n_series, k.N_VALUE_COLUMNS)),
+        np.zeros(pending, np.int64),
+        np.zeros(pending, np.int64),
+        np.zeros(pending),
+        entity,
+        clock,
+    )
+
+
+def _grow(state: k.GridState, n_series: int, n_entities: int) -> k.GridState:
+    """Double the room until it fits; what is there keeps its place."""
+    had_series, had_entities = len(state.kinds), len(state.entity)
+    if n_series <= had_series and n_entities <= had_entities:
+        return state
+    room = max(had_series, 2 * n_series if n_series > had_series else 0)
+    entities = max(had_entities, 2 * n_entities if n_entities > had_entities else 0)
+    grown = _empty_state(room, entities)
+    for old, new in zip(state, grown, strict=True):
+        new[: len(old)] = old
+    return grown
+
+
+def _empty_rows(n_samples: int, n_series: int, n_entities: int) -> k.GridRows:
+    return k.GridRows(
+        np.zeros((n_samples + n_series, k.N_ROW_COLUMNS), np.int64),
+        np.zeros(n_samples + n_series),
+        np.zeros((n_samples + n_entities, k.N_NOTICE_COLUMNS), np.int64),
+        np.zeros(2, np.int64),
+        np.zeros(8, np.int64),
+    )
