@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipeline.events import Counts, SampleBatch
 from pipeline.kernels import clock as k
 
-__all__ = ["Closed", "Grid", "Silence", "Wave"]
+__all__ = ["Closed", "Grid", "GridView", "Silence", "Wave"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -33,19 +33,20 @@ class Wave:
     entity: Ints
     time_ms: Ints
     gap: Ints
-    trigger: Ints
+    record: Ints
     value: Floats
     bounds: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """An entity fell silent (``began``) or spoke again, shown by the sample with number ``trigger``."""
+    """An entity fell silent (``began``) or spoke again, shown by the record in row ``record`` of the batch."""
 
     entity: int
     began: bool
     time_ms: int
-    trigger: int
+    record: int
+    clock_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,18 @@ class Closed:
 
     waves: list[Wave]
     silences: list[Silence]
+
+
+@dataclass(frozen=True, slots=True)
+class GridView:
+    """What later stages read of the grid: links between series and entities, and steps.
+
+    ``links`` are (entity of series, next series of the same entity, step of series in ms, first series of entity);
+    ``rhythm_ms`` is the finest step of each entity.
+    """
+
+    links: tuple[Ints, Ints, Ints, Ints]
+    rhythm_ms: Ints
 
 
 class Grid:
@@ -80,9 +93,12 @@ class Grid:
         """The newest accepted event time of the partition, 0 before the first."""
         return int(self._state.clock[k.TOP])
 
-    def step_ms(self, series: Ints) -> Ints:
-        """Learned steps in ms, 0 where not yet known."""
-        return self._state.whole[series, k.STEP]
+    @property
+    def view(self) -> GridView:
+        """What later stages read of the grid; valid until the next call that adopts series."""
+        whole, entity = self._state.whole, self._state.entity
+        links = (whole[:, k.ENTITY], whole[:, k.NEXT], whole[:, k.STEP], entity[:, k.FIRST_SERIES])
+        return GridView(links, entity[:, k.RHYTHM])
 
     def adopt_series(self, entity_of: list[int], n_entities: int) -> None:
         """Make room for the series and entities that the catalog has met since the last call."""
@@ -113,9 +129,7 @@ class Grid:
         self._reset_out(len(samples))
         self.n_samples += len(samples)
         first = self.n_samples - len(samples)
-        k.push(
-            self._state, self.n_entities, (*ordered, record_times[records]), (*self.limits, first), self._out
-        )  # fmt: skip
+        k.push(self._state, self.n_entities, (*ordered, record_times[records]), (*self.limits, first), self._out)
         _account(counts, self._out.counts, len(samples))
         return self._collect(first, records)
 
@@ -124,7 +138,7 @@ class Grid:
         self._reset_out(0)
         for e in range(self.n_entities):
             k.close_due(self._state, e, 2**61, self.n_samples + e, self._out)
-        return self._collect(self.n_samples, np.zeros(0, np.int32))
+        return self._collect(self.n_samples, np.zeros(max(1, self.n_entities), np.int32))
 
     def _reset_out(self, n_samples: int) -> None:
         self._state.entity[: self.n_entities, k.WAVE] = 0
@@ -137,8 +151,11 @@ class Grid:
     def _collect(self, first: int, records: npt.NDArray[np.int32]) -> Closed:
         n_rows, n_notices = (int(n) for n in self._out.used)
         rows, values = self._out.rows[:n_rows], self._out.values[:n_rows]
+        rows[:, k.ROW_TRIGGER] = records[rows[:, k.ROW_TRIGGER] - first]
         notices = self._out.notices[:n_notices]
-        silences = [Silence(int(e), bool(began), int(t), int(at)) for e, began, t, at in notices]
+        silences = [
+            Silence(int(e), bool(began), int(t), int(records[at - first]), int(clock)) for e, began, t, at, clock in notices
+        ]
         return Closed(list(self._waves(rows, values)), silences)
 
     def _waves(self, rows: Ints, values: Floats) -> Iterator[Wave]:

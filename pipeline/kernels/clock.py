@@ -34,8 +34,8 @@ WATERMARK, DUE, FIRST_SERIES, RHYTHM, N_CLOSED, HEARD, SILENT, WAVE, GROUP_AT, R
 TOP, TOP_ENTITY, SECOND, CHECKED, N_CLOCK_COLUMNS = range(5)
 # columns of the rows that leave the grid
 ROW_SERIES, ROW_TIME, ROW_GAP, ROW_TRIGGER, ROW_WAVE, N_ROW_COLUMNS = range(6)
-# columns of the notices of silence: the entity, 1 began or 0 ended, since when or when, and the sample that showed it
-NOTICE_ENTITY, NOTICE_BEGAN, NOTICE_TIME, NOTICE_TRIGGER, N_NOTICE_COLUMNS = range(5)
+# columns of the notices of silence: the entity, 1 began or 0 ended, since when or when, sample and clock that showed it
+NOTICE_ENTITY, NOTICE_BEGAN, NOTICE_TIME, NOTICE_TRIGGER, NOTICE_CLOCK, N_NOTICE_COLUMNS = range(6)
 
 
 class GridState(NamedTuple):
@@ -251,12 +251,13 @@ def _tick_clock(g, e, t):
 
 
 @njit(cache=True)
-def _notice(e, began, time, trigger, out):
+def _notice(g, e, began, time, trigger, out):
     """Write down that an entity fell silent or spoke again."""
     out.notices[out.used[1], NOTICE_ENTITY] = e
     out.notices[out.used[1], NOTICE_BEGAN] = began
     out.notices[out.used[1], NOTICE_TIME] = time
     out.notices[out.used[1], NOTICE_TRIGGER] = trigger
+    out.notices[out.used[1], NOTICE_CLOCK] = g.clock[SECOND]
     out.used[1] += 1
 
 
@@ -271,7 +272,7 @@ def _find_silent(g, n_entities, rhythms, least_ms, trigger, out):
         if now - max(g.entity[e, HEARD], g.entity[e, WATERMARK]) >= max(rhythms * rhythm, least_ms):
             g.entity[e, SILENT] = 1
             close_due(g, e, now, trigger, out)
-            _notice(e, 1, g.entity[e, WATERMARK], trigger, out)
+            _notice(g, e, 1, g.entity[e, WATERMARK], trigger, out)
 
 
 @njit(cache=True)
@@ -310,7 +311,7 @@ def push(g, n_entities, samples, limits, out):
         g.entity[e, HEARD] = g.clock[SECOND]
         if g.entity[e, SILENT]:
             g.entity[e, SILENT] = 0
-            _notice(e, 0, t, trigger, out)
+            _notice(g, e, 0, t, trigger, out)
         start = starts[i] // 1_000_000
         if g.whole[s, STEP] == 0:
             fate = _wait(g, s, t, start, values[i], trigger, out)

@@ -1,0 +1,228 @@
+"""Scores to incidents: when one opens, what it says, when it changes, when it resolves.
+
+A life on the behaviour track::
+
+    quiet ──open_steps over the threshold──► open ──resolve_steps below resolve_ratio x threshold──► resolved
+                                              ▲ └─severity, kind, breadth or top metric changed─► updated   │
+                                              └──────────── over the threshold within cool_down ────────────┘
+
+The silence track opens and resolves with the grid's notices. Each entity has at most one open incident a track.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID, uuid5
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.events import IncidentKind, Reason, Severity, Track
+
+__all__ = ["Change", "Evidence", "IncidentPlan", "Incidents", "Life"]
+
+NAMESPACE = UUID("5b3f2a7e-6c1d-5e0b-9a44-0d8f3c2b7e61")
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
+DECADES = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPlan:
+    """How many steps open and resolve an incident, and how long it may live; times in ms."""
+
+    job: str = "foreshock"
+    open_steps: int = 2
+    resolve_steps: int = 5
+    resolve_ratio: float = 0.7
+    cool_down_ms: int = 1_800_000
+    max_open_ms: int = 172_800_000
+    hold_ms: int = 21_600_000
+
+
+@dataclass(slots=True)
+class Evidence:
+    """One group's verdict on one entity: what the step showed and which series showed it.
+
+    ``blame`` is (series, contribution) of the step's rows; ``record`` the row of the record that closed it.
+    """
+
+    entity: int
+    time_ms: int
+    score: float
+    threshold: float
+    record: int
+    blame: list[tuple[int, float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Life:
+    """What is known of one incident of one entity, from its first anomalous step on."""
+
+    entity: int
+    track: Track
+    started_ms: int
+    incident_id: str = ""
+    revision: int = 0
+    status: str = "quiet"
+    severity: Severity = "warning"
+    kind: IncidentKind = "spike"
+    score: float = 0.0
+    threshold: float = 0.0
+    last_over_ms: int = 0
+    detected_ms: int = 0
+    updated_ms: int = 0
+    ended_ms: int = 0
+    over: int = 0
+    under: int = 0
+    first_record_offset: int = -1
+    last_record_offset: int = -1
+    top: int = -1
+    blame: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something to tell: a life at one of its turns."""
+
+    life: Life
+    what: str
+    reason: Reason
+    record: int
+
+
+class Incidents:
+    """The lives of all incidents of one partition."""
+
+    def __init__(self, plan: IncidentPlan) -> None:
+        self.plan = plan
+        self.lives: dict[tuple[int, Track], Life] = {}
+        self._over_before: set[int] = set()
+
+    def open_lives(self) -> Iterable[Life]:
+        """Lives that are open now, in order of entity and track."""
+        return (self.lives[key] for key in sorted(self.lives) if self.lives[key].status == "open")
+
+    def is_open(self, entity: int) -> bool:
+        """Whether the entity has an open incident on the behaviour track."""
+        life = self.lives.get((entity, "behaviour"))
+        return life is not None and life.status == "open"
+
+    def attention(self, entities: npt.NDArray[np.int64], over: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Which groups of a wave need a look: over the threshold now, or with a life that is not over."""
+        known = np.fromiter(((int(e), "behaviour") in self.lives for e in entities), bool, len(entities))
+        return np.flatnonzero(over | known)
+
+    def holds(self, entity: int, now_ms: int) -> bool:
+        """Whether adaptation waits for an open incident of the entity, for ``hold_ms`` at most."""
+        life = self.lives.get((entity, "behaviour"))
+        return life is not None and life.status == "open" and now_ms - life.started_ms < self.plan.hold_ms
+
+    def judge(self, evidence: Evidence, offset: int) -> Change | None:
+        """Move an entity's behaviour life one step on; returns the change to publish, if any."""
+        key: tuple[int, Track] = (evidence.entity, "behaviour")
+        life = self.lives.get(key)
+        is_over = evidence.score >= evidence.threshold
+        if life is None or (life.status == "resolved" and self._cooled(life, evidence.time_ms)):
+            self.lives.pop(key, None)
+            if not is_over:
+                return None
+            life = self.lives[key] = Life(evidence.entity, "behaviour", evidence.time_ms, first_record_offset=offset)
+        _gather(life, evidence, offset, is_over)
+        if life.status == "quiet":
+            return self._maybe_open(key, life, evidence)
+        if life.status == "resolved":
+            return self._maybe_reopen(life, evidence)
+        return self._open_step(life, evidence, is_over)
+
+    def silence(self, entity: int, began: bool, time_ms: int, at: tuple[int, int, int]) -> Change | None:
+        """Open or resolve an entity's silence; ``at`` is (clock in ms, record row, offset)."""
+        clock_ms, record, offset = at
+        key: tuple[int, Track] = (entity, "silence")
+        life = self.lives.get(key)
+        if began:
+            life = self.lives[key] = Life(entity, "silence", time_ms, kind="silence", severity="error")
+            life.first_record_offset, life.score, life.threshold = offset, 1.0, 1.0
+            return self._publish(life, "opened", "opened", (clock_ms, record, offset))
+        if life is None:
+            return None
+        del self.lives[key]
+        life.ended_ms = time_ms
+        return self._publish(life, "resolved", "recovered", (time_ms, record, offset))
+
+    def _cooled(self, life: Life, now_ms: int) -> bool:
+        return now_ms - life.ended_ms > self.plan.cool_down_ms
+
+    def _maybe_open(self, key: tuple[int, Track], life: Life, evidence: Evidence) -> Change | None:
+        if life.under:
+            del self.lives[key]
+            return None
+        strong = evidence.score >= min(1.0, evidence.threshold + 4.0 / DECADES)
+        if life.over < self.plan.open_steps and not strong:
+            return None
+        return self._publish(life, "opened", "opened", (evidence.time_ms, evidence.record, life.last_record_offset))
+
+    def _maybe_reopen(self, life: Life, evidence: Evidence) -> Change | None:
+        if life.over < self.plan.open_steps:
+            return None
+        return self._publish(life, "reopened", "recurred", (evidence.time_ms, evidence.record, life.last_record_offset))
+
+    def _open_step(self, life: Life, evidence: Evidence, is_over: bool) -> Change | None:
+        at = (evidence.time_ms, evidence.record, life.last_record_offset)
+        if life.under >= self.plan.resolve_steps:
+            life.ended_ms = life.last_over_ms
+            return self._publish(life, "resolved", "recovered", at)
+        if evidence.time_ms - life.started_ms >= self.plan.max_open_ms:
+            life.ended_ms = evidence.time_ms
+            return self._publish(life, "resolved", "timeout", at)
+        severity = _severity(life)
+        if is_over and SEVERITIES.index(severity) > SEVERITIES.index(life.severity):
+            return self._publish(life, "updated", "severity", at)
+        top = _top(life)
+        if is_over and life.over in (5, 15, 45) and top != life.top:
+            return self._publish(life, "updated", "new_evidence", at)
+        return None
+
+    def _publish(self, life: Life, what: str, reason: Reason, at: tuple[int, int, int]) -> Change:
+        now_ms, record, offset = at
+        life.revision += 1
+        life.status = "resolved" if what == "resolved" else "open"
+        life.updated_ms, life.last_record_offset = now_ms, offset
+        if what in ("opened", "reopened"):
+            life.detected_ms, life.ended_ms = now_ms, 0
+        if what == "resolved":
+            life.over = life.under = 0
+        elif life.track == "behaviour":
+            life.severity = _severity(life)
+        life.top = _top(life)
+        return Change(life, what, reason, record)
+
+
+def incident_id(job: str, entity: str, track: str, started_ms: int) -> str:
+    """The identity of an incident: UUIDv5 of job, entity, track and first published anomalous step."""
+    return str(uuid5(NAMESPACE, "\x1f".join((job, entity, track, str(started_ms)))))
+
+
+def _gather(life: Life, evidence: Evidence, offset: int, is_over: bool) -> None:
+    life.last_record_offset = offset
+    if is_over:
+        life.over, life.under, life.last_over_ms = life.over + 1, 0, evidence.time_ms
+        if evidence.score >= life.score:
+            life.score, life.threshold = evidence.score, evidence.threshold
+        for series, contribution in evidence.blame:
+            life.blame[series] = life.blame.get(series, 0.0) + contribution
+    else:
+        life.under += 1
+        if life.status == "resolved":
+            life.over = 0
+
+
+def _severity(life: Life) -> Severity:
+    """From how unlikely it is and how long it lasts: each step up needs three decades, or one and much time."""
+    decades = (life.score - life.threshold) * DECADES + np.log10(max(life.over, 1))
+    return SEVERITIES[1 + int(decades >= 2.5) + int(decades >= 5.0)]
+
+
+def _top(life: Life) -> int:
+    """The series that carried most of the blame; ties go to the smaller id."""
+    return min(life.blame, key=lambda s: (-life.blame[s], s)) if life.blame else -1

@@ -1,0 +1,121 @@
+"""An incident in words: its kind, the metrics to blame, and a title that a person can read at 3 a.m."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.catalog import Catalog
+from pipeline.events import ContributingMetric, IncidentKind
+from pipeline.features import FEATURE_NAMES, Features
+from pipeline.incidents import Life
+
+__all__ = ["Narrator", "iso_time"]
+
+MOST_METRICS = 10
+WITH_HISTORY = 3
+BAND_WIDTH = 3.0
+SHORT_STEPS = 5
+PHRASES: dict[str, str] = {
+    "spike": "jumped to",
+    "dip": "fell to",
+    "level_shift": "moved to a new level of",
+    "trend": "is drifting, now",
+    "variance": "is unusually restless, now",
+    "flatline": "is stuck at",
+    "season": "broke its daily rhythm at",
+}
+UNIT_SIGNS = {"1": "", "%": " %", "percent": " %", "By": " B", "bytes": " B", "s": " s", "seconds": " s"}
+
+
+def iso_time(time_ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds, for ms since 1970."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(slots=True)
+class Narrator:
+    """Puts lives into words, with what catalog and features know of their series."""
+
+    catalog: Catalog
+    features: Features
+
+    def kind(self, life: Life, row: npt.NDArray[np.float64]) -> IncidentKind:
+        """Name what happened from the features of the metric most to blame.
+
+        Parameters
+        ----------
+        life
+            On the behaviour track.
+        row
+            Latest features of its top series, shape (n_features,).
+        """
+        seen = dict(zip(FEATURE_NAMES, row, strict=True))
+        if seen["flat"] > 3.0:
+            return "flatline"
+        if seen["spread"] > 1.0 and abs(seen["level"]) < 4.0:
+            return "variance"
+        if life.over <= SHORT_STEPS:
+            return "spike" if max(seen["innovation"], seen["level"], key=abs) > 0 else "dip"
+        if abs(seen["seasonal"]) > 6.0 > abs(seen["level"]):
+            return "season"
+        return "trend" if abs(seen["day_level"]) > 2.0 * abs(seen["level"]) else "level_shift"
+
+    def metrics(self, life: Life) -> list[ContributingMetric]:
+        """The metrics to blame, most first; their shares sum to 1."""
+        ranked = sorted(life.blame, key=lambda s: (-life.blame[s], self.catalog.identities[s].name))[:MOST_METRICS]
+        total = sum(life.blame[s] for s in ranked) or 1.0
+        return [self._metric(s, life.blame[s] / total, rank < WITH_HISTORY) for rank, s in enumerate(ranked)]
+
+    def title(self, life: Life, metrics: list[ContributingMetric]) -> str:
+        """What, where, how much and since when, in one line."""
+        entity = self.catalog.entities[life.entity][0]
+        since = datetime.fromtimestamp(life.started_ms / 1000, UTC).strftime("%H:%M")
+        if life.track == "silence":
+            return f"{entity}: no telemetry since {since} UTC"
+        if not metrics:
+            return f"{entity}: unusual behaviour since {since} UTC"
+        top = metrics[0]
+        text = f"{entity}: {top.metric} {PHRASES[life.kind]} {_number(top.value)}{_unit(top.unit)} since {since} UTC"
+        if top.lower is not None:
+            text += f", usually {_number(top.lower)}–{_number(top.upper)}{_unit(top.unit)} at this hour"
+        others = len(metrics) - 1
+        return f"{text} (and {others} more metric{'s' if others > 1 else ''})" if others else text
+
+    def _metric(self, series: int, share: float, with_history: bool) -> ContributingMetric:
+        identity = self.catalog.identities[series]
+        recent = self.features.recent(series)
+        value = float(recent[-1]) if len(recent) else None
+        expected, scale = self.features.expected(series)
+        return ContributingMetric(
+            metric=identity.name,
+            unit=identity.unit,
+            share=round(share, 6),
+            value=_rounded(value),
+            expected=_rounded(expected),
+            lower=_rounded(expected - BAND_WIDTH * scale),
+            upper=_rounded(expected + BAND_WIDTH * scale),
+            recent=[_rounded(float(x)) for x in recent] if with_history else [],
+        )
+
+
+def _rounded(value: float | None) -> float | None:
+    """Nine significant digits: what an event shows must not hang on the last bits."""
+    return None if value is None or not np.isfinite(value) else float(f"{value:.9g}")
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "?"
+    size = abs(value)
+    for bound, sign in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if size >= bound:
+            return f"{value / (1e3 if sign == 'k' else bound):.3g}{sign}"
+    return f"{value:.3g}"
+
+
+def _unit(unit: str) -> str:
+    return UNIT_SIGNS.get(unit, f" {unit}" if unit else "")

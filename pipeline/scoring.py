@@ -1,0 +1,118 @@
+"""Feature matrix to calibrated scores: one score an entity and step, with what each series contributed.
+
+A score is min(1, -log10 p / 12), p being the probability of such an energy in the entity's own past (before it has
+one, a built-in conservative tail). The threshold follows from the alert budget: so many incidents an entity and week.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle import Bundle
+from pipeline.grid import GridView, Wave
+from pipeline.kernels import baseline as b
+from pipeline.kernels import energy as k
+
+__all__ = ["Scored", "Scoring"]
+
+Floats = npt.NDArray[np.float64]
+DECADES = 12.0
+WEEK_MS = 604_800_000
+# steps above a threshold come in runs: about one run in so many steps (the extremal index of the smoothed energy)
+STEPS_A_RUN = 60.0
+WARM_UP_STEPS = 30
+DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One wave's verdict: per group score, threshold and warm-up, shape (n_groups,); per row its contribution."""
+
+    score: Floats
+    threshold: Floats
+    warming: npt.NDArray[np.bool_]
+    contribution: Floats
+
+
+class Scoring:
+    """The calibration of all entities of one partition.
+
+    Parameters
+    ----------
+    budget
+        Incidents an entity and week that people are ready to read.
+    bundle
+        A trained model whose row scores join the baselines', or None.
+    """
+
+    def __init__(self, budget: float, bundle: Bundle | None = None) -> None:
+        self._budget = budget
+        self._bundle = bundle if bundle is not None and bundle.has_detector else None
+        self._shift = 0.0 if bundle is None else bundle.threshold_shift
+        self._weights = np.array([2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 1.0 if self._bundle else 0.0])
+        self._latest = np.zeros((64, k.N_EXCESS + 1))
+        self._state = np.zeros((8, k.N_ENERGY_STATE))
+        self.n_entities = 0
+
+    def adopt(self, n_series: int, priors: list[Floats | None]) -> None:
+        """Make room for new series, and for new entities with what a bundle knows of each, or None."""
+        self._latest = _grow(self._latest, n_series)
+        self._state = _grow(self._state, self.n_entities + len(priors))
+        for e, prior in enumerate(priors, start=self.n_entities):
+            if prior is not None:
+                self._state[e] = prior
+        self.n_entities += len(priors)
+
+    def pack(self, entity: int) -> Floats:
+        """Everything a bundle hands on about one entity's calibration."""
+        return self._state[entity].copy()
+
+    def score(self, wave: Wave, features: Floats, grid: GridView, hold: npt.NDArray[np.bool_]) -> Scored:
+        """Judge a wave and learn from it.
+
+        Parameters
+        ----------
+        wave
+            n_rows rows in n_groups groups, one an entity.
+        features
+            Feature matrix of shape (n_rows, n_features).
+        grid
+            Which series belong to which entity, and their steps.
+        hold
+            Per group: an open incident asks adaptation to wait.
+        """
+        excesses = np.zeros((len(wave.series), k.N_EXCESS))
+        k.excess(features, excesses)
+        if self._bundle is not None:
+            excesses[:, k.MODEL_EXCESS] = self._bundle.excess(features)
+        entities = wave.entity[wave.bounds[:-1]]
+        seen = self._state[entities, k.N_STEPS]
+        decades = np.empty(len(entities))
+        groups = (wave.series, wave.time_ms, wave.bounds, np.where(hold, 0.1, 1.0))
+        k.combine(groups, grid.links, excesses, self._latest, self._weights, self._state, decades)
+        score = np.round(np.minimum(1.0, np.maximum(0.0, decades / DECADES)), DIGITS)
+        threshold = self._threshold(grid.rhythm_ms[entities])
+        return Scored(score, threshold, seen < WARM_UP_STEPS, _contribution(features))
+
+    def _threshold(self, rhythm_ms: npt.NDArray[np.int64]) -> Floats:
+        steps_a_week = WEEK_MS / np.maximum(rhythm_ms, 1_000)
+        decades = np.log10(steps_a_week / STEPS_A_RUN / self._budget) + self._shift
+        return np.round(np.clip(decades / DECADES, 0.05, 1.0), DIGITS)
+
+
+def _contribution(features: Floats) -> Floats:
+    """How far each row is from what was expected: its innovation, and a third of its distance from the slow level."""
+    return np.abs(features[:, b.INNOVATION]) + 0.3 * np.abs(features[:, b.LEVEL]) + 5.0 * np.maximum(
+        features[:, b.FLAT] - 3.0, 0.0
+    )  # fmt: skip
+
+
+def _grow(array: Floats, n: int) -> Floats:
+    if n <= len(array):
+        return array
+    grown = np.zeros((2 * n, array.shape[1]))
+    grown[: len(array)] = array
+    return grown

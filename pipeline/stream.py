@@ -1,0 +1,314 @@
+"""The story: records of one partition become samples, cells, features, scores and, rarely, incidents.
+
+Read ``PartitionStream.step`` first; everything else serves it. Nothing here touches Kafka, a clock, a file or a
+random number: the same records give the same bytes, however they were polled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle import Bundle
+from pipeline.catalog import Catalog
+from pipeline.codecs import decode
+from pipeline.events import (
+    CloudEvent,
+    Counts,
+    DataQuality,
+    Entity,
+    Incident,
+    ModelInForce,
+    Records,
+    Rejected,
+    SampleBatch,
+    ScoreRow,
+    Source,
+)
+from pipeline.features import FEATURE_NAMES, Features
+from pipeline.grid import Closed, Grid, Silence, Wave
+from pipeline.incidents import Change, Evidence, IncidentPlan, Incidents, Life, incident_id
+from pipeline.narrative import Narrator, iso_time
+from pipeline.scoring import Scored, Scoring
+
+__all__ = ["PartitionStream", "Plan", "StepResult"]
+
+CONTRIBUTIONS_TOLD = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides, as plain values; equal plans and equal records give equal bytes."""
+
+    formats: tuple[str, ...] = ()
+    max_series: int = 200_000
+    max_future_ms: int = 3_600_000
+    silence_rhythms: int = 6
+    silence_least_ms: int = 60_000
+    budget_per_week: float = 1.0
+    utc_offset_ms: int = 0
+    low_mark: float = 0.3
+    publish_all_scores: bool = False
+    incidents: IncidentPlan = field(default_factory=IncidentPlan)
+
+
+@dataclass(slots=True)
+class StepResult:
+    """What a batch of records led to, in the order of the records."""
+
+    counts: Counts = field(default_factory=Counts)
+    incidents: list[CloudEvent] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    scores: list[ScoreRow] = field(default_factory=list)
+
+
+class PartitionStream:
+    """One partition's whole state and the only way to move it.
+
+    Parameters
+    ----------
+    plan
+        What decides.
+    topic, partition
+        Where the records come from; named in every incident.
+    bundle
+        A trained model with what it knows of series and entities, or None for recursive baselines alone.
+    """
+
+    def __init__(self, plan: Plan, topic: str, partition: int, bundle: Bundle | None = None) -> None:
+        self.plan, self.topic, self.partition, self.bundle = plan, topic, partition, bundle
+        self.counts = Counts()
+        self.catalog = Catalog(plan.max_series)
+        self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
+        self.features = Features(plan.utc_offset_ms)
+        self.scoring = Scoring(plan.budget_per_week, bundle)
+        self.incidents = Incidents(plan.incidents)
+        self._narrator = Narrator(self.catalog, self.features)
+        self._last_features = np.zeros((64, len(FEATURE_NAMES)))
+
+    def step(self, records: Records) -> StepResult:
+        """Take records in offset order and tell what they led to.
+
+        1. bytes become samples, or are rejected with a reason;
+        2. samples fill cells of event time, and watermarks close them;
+        3. closed cells become features, features become scores, scores move incidents, wave after wave.
+        """
+        decoded = decode(records, self.catalog, self.plan.formats)
+        result = self.advance(decoded.samples, records.times, records.offsets)
+        result.rejected = decoded.rejected
+        result.counts.records, result.counts.rejected = len(records), len(decoded.rejected)
+        result.counts.decoded += decoded.refused
+        result.counts.refused += decoded.refused
+        result.counts.by_format = decoded.by_format
+        _add(self.counts, result.counts)
+        return result
+
+    def advance(self, samples: SampleBatch, times: list[int], offsets: list[int]) -> StepResult:
+        """Take decoded samples whose records have the given timestamps (ms) and offsets."""
+        result = StepResult()
+        self._adopt_new_series()
+        closed = self.grid.push(samples, np.asarray(times, np.int64), result.counts)
+        return self._judge(closed, offsets, result)
+
+    def flush(self, offset: int) -> StepResult:
+        """Close and judge every open cell: the end of a recording, never of a live stream."""
+        return self._judge(self.grid.flush(), [offset], StepResult())
+
+    def adopt(self, published: list[Incident]) -> int:
+        """Let what was published win over what a replay found; returns how many incidents differed.
+
+        Parameters
+        ----------
+        published
+            The last revision of every incident of this partition, resolved ones included.
+        """
+        ids = {name: e for e, (name, _) in enumerate(self.catalog.entities)}
+        found = {(life.entity, life.track): life for life in self.incidents.open_lives()}
+        self.incidents.lives.clear()
+        differed = 0
+        for incident in sorted(published, key=lambda i: (i.entity.id, i.track, i.updated_at)):
+            entity = ids.get(incident.entity.id)
+            if entity is None:
+                entity = self.catalog.entity_id(incident.entity.id, incident.entity.entity_class)
+                ids[incident.entity.id] = entity
+            replayed = found.pop((entity, incident.track), None)
+            if incident.status == "open":
+                differed += replayed is None or iso_time(replayed.started_ms) != incident.started_at
+            self.incidents.lives[entity, incident.track] = self._published_life(entity, incident, replayed)
+        return differed + len(found)
+
+    def learned(self, name: str, version: str) -> Bundle:
+        """What this stream has learned of its series and entities, as a bundle to hand on."""
+        names = [(identity.entity, identity.name) for identity in self.catalog.identities]
+        series = {key: self.features.pack(s) for s, key in enumerate(names)}
+        entities = {entity: self.scoring.pack(e) for e, (entity, _) in enumerate(self.catalog.entities)}
+        return Bundle(name, version, series, entities)
+
+    def open_incidents(self) -> list[str]:
+        """Ids of the incidents that are open now."""
+        return [life.incident_id for life in self.incidents.open_lives()]
+
+    @property
+    def clock_ms(self) -> int:
+        """The newest accepted event time, ms since 1970; 0 before the first."""
+        return self.grid.clock_ms
+
+    def _adopt_new_series(self) -> None:
+        catalog, bundle = self.catalog, self.bundle
+        new_series = catalog.identities[self.features.n_series :]
+        new_entities = catalog.entities[self.scoring.n_entities :]
+        if not new_series and not new_entities:
+            return
+        self.grid.adopt_series(catalog.entity_of, catalog.n_entities)
+        self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new_series])
+        self.scoring.adopt(catalog.n_series, [bundle.entity_prior(e) if bundle else None for e, _ in new_entities])
+        if catalog.n_series > len(self._last_features):
+            grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))
+            grown[: len(self._last_features)] = self._last_features
+            self._last_features = grown
+
+    def _judge(self, closed: Closed, offsets: list[int], result: StepResult) -> StepResult:
+        told: list[tuple[int, str, CloudEvent]] = []
+        for wave in closed.waves:
+            scored = self._score(wave)
+            told += self._move_incidents(wave, scored, offsets)
+            self._tell_scores(wave, scored, offsets, result)
+        for silence in closed.silences:
+            told += self._move_silence(silence, offsets)
+        result.incidents = [event for *_, event in sorted(told, key=lambda item: item[:2])]
+        return result
+
+    def _score(self, wave: Wave) -> Scored:
+        grid = self.grid.view
+        entities = wave.entity[wave.bounds[:-1]]
+        times = wave.time_ms[wave.bounds[:-1]]
+        hold = np.zeros(len(entities), bool)
+        if self.incidents.lives:
+            hold[:] = [self.incidents.holds(int(e), int(t)) for e, t in zip(entities, times, strict=True)]
+        features = self.features.observe(wave, grid.links[2][wave.series], np.repeat(hold, np.diff(wave.bounds)))
+        self._last_features[wave.series] = features
+        return self.scoring.score(wave, features, grid, hold)
+
+    def _move_incidents(self, wave: Wave, scored: Scored, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
+        told = []
+        over = (scored.score >= scored.threshold) & ~scored.warming
+        entities = wave.entity[wave.bounds[:-1]]
+        for group in self.incidents.attention(entities, over):
+            rows = slice(wave.bounds[group], wave.bounds[group + 1])
+            record = int(wave.record[rows][0])
+            blame = list(zip(wave.series[rows].tolist(), scored.contribution[rows].tolist(), strict=True))
+            score = float(scored.score[group]) if not scored.warming[group] else 0.0
+            evidence = Evidence(
+                int(entities[group]), int(wave.time_ms[rows].max()), score, float(scored.threshold[group]), record, blame
+            )
+            change = self.incidents.judge(evidence, offsets[record])
+            if change is not None:
+                told.append((record, self._entity_name(evidence.entity), self._event(change, offsets)))
+        return told
+
+    def _move_silence(self, silence: Silence, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
+        at = (silence.clock_ms, silence.record, offsets[silence.record])
+        change = self.incidents.silence(silence.entity, silence.began, silence.time_ms, at)
+        if change is None:
+            return []
+        return [(silence.record, self._entity_name(silence.entity), self._event(change, offsets))]
+
+    def _entity_name(self, entity: int) -> str:
+        return self.catalog.entities[entity][0]
+
+    def _event(self, change: Change, offsets: list[int]) -> CloudEvent:
+        life = change.life
+        name, entity_class = self.catalog.entities[life.entity]
+        job = self.plan.incidents.job
+        if not life.incident_id:
+            life.incident_id = incident_id(job, name, life.track, life.started_ms)
+        if life.track == "behaviour" and life.top >= 0 and change.what != "resolved":
+            life.kind = self._narrator.kind(life, self._last_features[life.top])
+        metrics = self._narrator.metrics(life)
+        incident = Incident(
+            incident_id=life.incident_id,
+            revision=life.revision,
+            track=life.track,
+            status="resolved" if life.status == "resolved" else "open",
+            severity=life.severity,
+            score=life.score,
+            kind=life.kind,
+            entity=Entity(id=name, entity_class=entity_class, name=name),
+            title=self._narrator.title(life, metrics),
+            started_at=iso_time(life.started_ms),
+            detected_at=iso_time(life.detected_ms),
+            updated_at=iso_time(life.updated_ms),
+            ended_at=iso_time(life.ended_ms) if life.status == "resolved" else None,
+            contributing_metrics=metrics,
+            model=self._model(life),
+            data_quality=DataQuality(),
+            source=Source(self.topic, self.partition, life.first_record_offset, life.last_record_offset),
+            reason=change.reason,
+        )
+        return CloudEvent(
+            specversion="1.0",
+            id=f"{incident.incident_id}:{incident.revision}",
+            source=f"/foreshock/{job}",
+            type=f"foreshock.incident.{change.what}.v1",
+            time=incident.updated_at,
+            subject=incident.incident_id,
+            datacontenttype="application/json",
+            data=incident,
+        )
+
+    def _model(self, life: Life) -> ModelInForce:
+        if self.bundle is None:
+            return ModelInForce("baseline", "built-in", life.threshold)
+        return ModelInForce(self.bundle.name, self.bundle.version, life.threshold)
+
+    def _tell_scores(self, wave: Wave, scored: Scored, offsets: list[int], result: StepResult) -> None:
+        told = np.ones(len(scored.score), bool) if self.plan.publish_all_scores else scored.score >= self.plan.low_mark
+        for group in np.flatnonzero(told & ~scored.warming):
+            rows = slice(wave.bounds[group], wave.bounds[group + 1])
+            entity = int(wave.entity[rows][0])
+            score, threshold = float(scored.score[group]), float(scored.threshold[group])
+            result.scores.append(
+                ScoreRow(
+                    entity=self._entity_name(entity),
+                    time_ms=int(wave.time_ms[rows].max()),
+                    score=score,
+                    threshold=threshold,
+                    over_threshold=score >= threshold,
+                    anomaly=self.incidents.is_open(entity),
+                    contributions=self._contributions(wave.series[rows], scored.contribution[rows]),
+                    offset=offsets[int(wave.record[rows][0])],
+                )
+            )
+
+    def _contributions(self, series: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> dict[str, float]:
+        top = np.argsort(-values, kind="stable")[: None if self.plan.publish_all_scores else CONTRIBUTIONS_TOLD]
+        named = {self.catalog.identities[s].name: round(float(v), 6) for s, v in zip(series[top], values[top], strict=True)}
+        return dict(sorted(named.items()))
+
+    def _published_life(self, entity: int, incident: Incident, replayed: Life | None) -> Life:
+        life = replayed or Life(entity, incident.track, _ms(incident.started_at))
+        life.incident_id, life.revision, life.status = incident.incident_id, incident.revision, incident.status
+        life.started_ms, life.updated_ms = _ms(incident.started_at), _ms(incident.updated_at)
+        life.ended_ms = _ms(incident.ended_at) if incident.ended_at else 0
+        life.severity, life.kind, life.score = incident.severity, incident.kind, incident.score
+        life.threshold, life.detected_ms = incident.model.threshold, _ms(incident.detected_at)
+        life.first_record_offset = incident.source.first_offset
+        life.last_record_offset = max(life.last_record_offset, incident.source.last_offset)
+        life.last_over_ms = life.last_over_ms or life.updated_ms
+        return life
+
+
+def _ms(time: str) -> int:
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
+
+
+def _add(total: Counts, part: Counts) -> None:
+    for name in ("records", "rejected", "decoded", "on_grid", "replaced", "duplicate", "late"):
+        setattr(total, name, getattr(total, name) + getattr(part, name))
+    for name in ("first_of_counter", "stale_or_non_finite", "refused", "waiting"):
+        setattr(total, name, getattr(total, name) + getattr(part, name))
+    for name, n in part.by_format.items():
+        total.by_format[name] = total.by_format.get(name, 0) + n
