@@ -1,0 +1,34 @@
+"""foreshock: telemetry that flows through Kafka in, few and explained incidents out.
+
+Reading order: ``events`` (the nouns), ``stream`` (the whole story, pure), ``job`` (the loop around it), ``app``
+(how the parts are put together). Then the rooms: ``codecs`` and ``catalog``, ``grid``, ``features`` and ``kernels``,
+``scoring``, ``incidents``, ``kafka``.
+
+Sign and units: a higher score is more anomalous. Time is int64, nanoseconds while decoding, milliseconds from the
+grid on, always UTC; every other unit is in the name.
+
+The public face is loaded when it is first used, so that importing a corner of it does not load all of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.codecs.capture import read_capture
+    from pipeline.subscriber import Where, subscribe
+
+__all__ = ["Where", "read_capture", "subscribe"]
+
+_HOMES = {
+    "Where": "pipeline.subscriber",
+    "read_capture": "pipeline.codecs.capture",
+    "subscribe": "pipeline.subscriber",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

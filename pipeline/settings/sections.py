@@ -127,8 +127,6 @@ class Detection(Section):
     hold_hours: float = Field(
         default=6.0, ge=0, description="How long an incident keeps the baselines from adapting, at most"
     )
-    season: Literal["auto", "none", "day", "week"] = Field(default="auto", description="Season that baselines learn")
-    smoothing_steps: int = Field(default=7, ge=1, le=1000, description="Steps over which scores are smoothed")
 
 
 class Incidents(Section):
