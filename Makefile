@@ -1,0 +1,38 @@
+# Needs only python3 >= 3.11 and make; everything else comes from constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.set-up
+
+.PHONY: help demo setup test lint integration evaluate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: setup ## a simulated fleet with faults through a real Kafka, in about a minute
+	@$(BIN)/foreshock demo
+
+setup: $(STAMP) ## make .venv and install everything that constraints.txt names
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "setting up .venv (a few minutes, once)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "foreshock needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[broker]' --group dev
+	@touch $(STAMP)
+
+test: lint ## everything that proves the project, on a real broker, in under ten minutes
+	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_kernels.py
+	@$(BIN)/python -m pytest
+
+lint: setup ## ruff, mypy strict, and the import law
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+integration: setup ## only the tests on the real broker
+	@$(BIN)/python -m pytest tests/integration
+
+clean: ## remove what set-up and tests made
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
