@@ -101,9 +101,7 @@ def _run(
     yield len(frame), stream.flush(len(frame) - 1)
 
 
-def _samples(
-    ids: npt.NDArray[np.int32], times: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
-) -> SampleBatch:
+def _samples(ids: npt.NDArray[np.int32], times: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> SampleBatch:
     n_rows, n_metrics = values.shape
     n = n_rows * n_metrics
     record = np.repeat(np.arange(n_rows, dtype=np.int32), n_metrics)

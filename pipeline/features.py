@@ -45,15 +45,17 @@ class Features:
         n = self.n_series + len(priors)
         if n > len(self._state.state):
             grown = _empty(2 * n)
-            for old, new in zip(self._state, grown, strict=True):
-                new[: len(old)] = old
+            for name, old in self._state._asdict().items():
+                getattr(grown, name)[: len(old)] = old
             self._state = grown
         for s, prior in enumerate(priors, start=self.n_series):
             if prior is not None:
                 self._unpack(s, prior)
         self.n_series = n
 
-    def observe(self, wave: Wave, step_ms: npt.NDArray[np.int64], hold: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    def observe(
+        self, wave: Wave, step_ms: npt.NDArray[np.int64], hold: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.float64]:
         """Compute the feature matrix of a wave and learn from it.
 
         Parameters
@@ -87,7 +89,7 @@ class Features:
     def recent(self, series: int, n: int = 60) -> npt.NDArray[np.float64]:
         """The last values of a series, oldest first, shape (at most n,)."""
         row = self._state.state[series]
-        ring = np.roll(self._state.ring[series], -int(row[k.RING_AT]))
+        ring: npt.NDArray[np.float64] = np.roll(self._state.ring[series], -int(row[k.RING_AT]))
         return ring[max(0, k.RING - min(n, int(row[k.N_ROWS]))) :]
 
     def pack(self, series: int) -> npt.NDArray[np.float64]:

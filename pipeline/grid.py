@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -154,7 +155,8 @@ class Grid:
         rows[:, k.ROW_TRIGGER] = records[rows[:, k.ROW_TRIGGER] - first]
         notices = self._out.notices[:n_notices]
         silences = [
-            Silence(int(e), bool(began), int(t), int(records[at - first]), int(clock)) for e, began, t, at, clock in notices
+            Silence(int(e), bool(began), int(t), int(records[at - first]), int(clock))
+            for e, began, t, at, clock in notices
         ]
         return Closed(list(self._waves(rows, values)), silences)
 
@@ -163,11 +165,13 @@ class Grid:
         rows, values = rows[order], values[order]
         series = np.ascontiguousarray(rows[:, k.ROW_SERIES])
         entity = self._state.whole[series, k.ENTITY]
-        cuts = np.flatnonzero(np.diff(rows[:, k.ROW_WAVE], prepend=-1, append=2**62)) if len(rows) else []
-        columns = [np.ascontiguousarray(rows[:, c]) for c in (k.ROW_TIME, k.ROW_GAP, k.ROW_TRIGGER)]
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        if not len(rows):
+            return
+        cuts = np.flatnonzero(np.diff(rows[:, k.ROW_WAVE], prepend=-1, append=2**62))
+        time_ms, gap, record = (np.ascontiguousarray(rows[:, c]) for c in (k.ROW_TIME, k.ROW_GAP, k.ROW_TRIGGER))
+        for a, b in pairwise(cuts):
             bounds = np.flatnonzero(np.diff(entity[a:b], prepend=-1, append=-1))
-            yield Wave(series[a:b], entity[a:b], *(column[a:b] for column in columns), values[a:b], bounds)
+            yield Wave(series[a:b], entity[a:b], time_ms[a:b], gap[a:b], record[a:b], values[a:b], bounds)
 
 
 def _account(counts: Counts, fates: Ints, n_samples: int) -> None:
@@ -213,8 +217,8 @@ def _grow(state: k.GridState, n_series: int, n_entities: int) -> k.GridState:
     room = max(had_series, 2 * n_series if n_series > had_series else 0)
     entities = max(had_entities, 2 * n_entities if n_entities > had_entities else 0)
     grown = _empty_state(room, entities)
-    for old, new in zip(state, grown, strict=True):
-        new[: len(old)] = old
+    for name, old in state._asdict().items():
+        getattr(grown, name)[: len(old)] = old
     return grown
 
 

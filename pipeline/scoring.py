@@ -23,7 +23,6 @@ DECADES = 12.0
 WEEK_MS = 604_800_000
 # steps above a threshold come in runs: about one run in so many steps (the extremal index of the smoothed energy)
 STEPS_A_RUN = 60.0
-WARM_UP_STEPS = 30
 DIGITS = 9
 
 
@@ -68,7 +67,8 @@ class Scoring:
 
     def pack(self, entity: int) -> Floats:
         """Everything a bundle hands on about one entity's calibration."""
-        return self._state[entity].copy()
+        packed: Floats = self._state[entity].copy()
+        return packed
 
     def score(self, wave: Wave, features: Floats, grid: GridView, hold: npt.NDArray[np.bool_]) -> Scored:
         """Judge a wave and learn from it.
@@ -93,14 +93,14 @@ class Scoring:
         decades = np.empty(len(entities))
         groups = (wave.series, wave.time_ms, wave.bounds, np.where(hold, 0.1, 1.0))
         k.combine(groups, grid.links, excesses, self._latest, self._weights, self._state, decades)
-        score = np.round(np.minimum(1.0, np.maximum(0.0, decades / DECADES)), DIGITS)
+        score = np.clip(decades / DECADES, 0.0, 1.0).round(DIGITS)
         threshold = self._threshold(grid.rhythm_ms[entities])
-        return Scored(score, threshold, seen < WARM_UP_STEPS, _contribution(features))
+        return Scored(score, threshold, seen < k.WARM_UP_STEPS, _contribution(features))
 
     def _threshold(self, rhythm_ms: npt.NDArray[np.int64]) -> Floats:
         steps_a_week = WEEK_MS / np.maximum(rhythm_ms, 1_000)
-        decades = np.log10(steps_a_week / STEPS_A_RUN / self._budget) + self._shift
-        return np.round(np.clip(decades / DECADES, 0.05, 1.0), DIGITS)
+        decades: Floats = np.log10(steps_a_week / STEPS_A_RUN / self._budget) + self._shift
+        return np.clip(decades / DECADES, 0.05, 1.0).round(DIGITS)
 
 
 def _contribution(features: Floats) -> Floats:

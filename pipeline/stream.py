@@ -7,7 +7,6 @@ random number: the same records give the same bytes, however they were polled.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -18,20 +17,18 @@ from pipeline.codecs import decode
 from pipeline.events import (
     CloudEvent,
     Counts,
-    DataQuality,
-    Entity,
     Incident,
     ModelInForce,
     Records,
     Rejected,
     SampleBatch,
     ScoreRow,
-    Source,
 )
 from pipeline.features import FEATURE_NAMES, Features
 from pipeline.grid import Closed, Grid, Silence, Wave
-from pipeline.incidents import Change, Evidence, IncidentPlan, Incidents, Life, incident_id
+from pipeline.incidents import Change, Evidence, IncidentPlan, Incidents
 from pipeline.narrative import Narrator, iso_time
+from pipeline.publication import Publication, restored
 from pipeline.scoring import Scored, Scoring
 
 __all__ = ["PartitionStream", "Plan", "StepResult"]
@@ -86,7 +83,10 @@ class PartitionStream:
         self.features = Features(plan.utc_offset_ms)
         self.scoring = Scoring(plan.budget_per_week, bundle)
         self.incidents = Incidents(plan.incidents)
-        self._narrator = Narrator(self.catalog, self.features)
+        model = ModelInForce(bundle.name, bundle.version, 0.0) if bundle else ModelInForce("baseline", "built-in", 0.0)
+        self._publication = Publication(
+            plan.incidents.job, topic, partition, model, Narrator(self.catalog, self.features)
+        )
         self._last_features = np.zeros((64, len(FEATURE_NAMES)))
 
     def step(self, records: Records) -> StepResult:
@@ -137,7 +137,7 @@ class PartitionStream:
             replayed = found.pop((entity, incident.track), None)
             if incident.status == "open":
                 differed += replayed is None or iso_time(replayed.started_ms) != incident.started_at
-            self.incidents.lives[entity, incident.track] = self._published_life(entity, incident, replayed)
+            self.incidents.lives[entity, incident.track] = restored(entity, incident, replayed)
         return differed + len(found)
 
     def learned(self, name: str, version: str) -> Bundle:
@@ -202,11 +202,16 @@ class PartitionStream:
             blame = list(zip(wave.series[rows].tolist(), scored.contribution[rows].tolist(), strict=True))
             score = float(scored.score[group]) if not scored.warming[group] else 0.0
             evidence = Evidence(
-                int(entities[group]), int(wave.time_ms[rows].max()), score, float(scored.threshold[group]), record, blame
+                int(entities[group]),
+                int(wave.time_ms[rows].max()),
+                score,
+                float(scored.threshold[group]),
+                record,
+                blame,
             )
             change = self.incidents.judge(evidence, offsets[record])
             if change is not None:
-                told.append((record, self._entity_name(evidence.entity), self._event(change, offsets)))
+                told.append((record, self._entity_name(evidence.entity), self._event(change)))
         return told
 
     def _move_silence(self, silence: Silence, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
@@ -214,55 +219,16 @@ class PartitionStream:
         change = self.incidents.silence(silence.entity, silence.began, silence.time_ms, at)
         if change is None:
             return []
-        return [(silence.record, self._entity_name(silence.entity), self._event(change, offsets))]
+        return [(silence.record, self._entity_name(silence.entity), self._event(change))]
+
+    def _event(self, change: Change) -> CloudEvent:
+        life = change.life
+        if life.track == "behaviour" and life.top >= 0 and change.what != "resolved":
+            life.kind = self._publication.narrator.kind(life, self._last_features[life.top])
+        return self._publication.event(change)
 
     def _entity_name(self, entity: int) -> str:
         return self.catalog.entities[entity][0]
-
-    def _event(self, change: Change, offsets: list[int]) -> CloudEvent:
-        life = change.life
-        name, entity_class = self.catalog.entities[life.entity]
-        job = self.plan.incidents.job
-        if not life.incident_id:
-            life.incident_id = incident_id(job, name, life.track, life.started_ms)
-        if life.track == "behaviour" and life.top >= 0 and change.what != "resolved":
-            life.kind = self._narrator.kind(life, self._last_features[life.top])
-        metrics = self._narrator.metrics(life)
-        incident = Incident(
-            incident_id=life.incident_id,
-            revision=life.revision,
-            track=life.track,
-            status="resolved" if life.status == "resolved" else "open",
-            severity=life.severity,
-            score=life.score,
-            kind=life.kind,
-            entity=Entity(id=name, entity_class=entity_class, name=name),
-            title=self._narrator.title(life, metrics),
-            started_at=iso_time(life.started_ms),
-            detected_at=iso_time(life.detected_ms),
-            updated_at=iso_time(life.updated_ms),
-            ended_at=iso_time(life.ended_ms) if life.status == "resolved" else None,
-            contributing_metrics=metrics,
-            model=self._model(life),
-            data_quality=DataQuality(),
-            source=Source(self.topic, self.partition, life.first_record_offset, life.last_record_offset),
-            reason=change.reason,
-        )
-        return CloudEvent(
-            specversion="1.0",
-            id=f"{incident.incident_id}:{incident.revision}",
-            source=f"/foreshock/{job}",
-            type=f"foreshock.incident.{change.what}.v1",
-            time=incident.updated_at,
-            subject=incident.incident_id,
-            datacontenttype="application/json",
-            data=incident,
-        )
-
-    def _model(self, life: Life) -> ModelInForce:
-        if self.bundle is None:
-            return ModelInForce("baseline", "built-in", life.threshold)
-        return ModelInForce(self.bundle.name, self.bundle.version, life.threshold)
 
     def _tell_scores(self, wave: Wave, scored: Scored, offsets: list[int], result: StepResult) -> None:
         told = np.ones(len(scored.score), bool) if self.plan.publish_all_scores else scored.score >= self.plan.low_mark
@@ -285,24 +251,10 @@ class PartitionStream:
 
     def _contributions(self, series: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> dict[str, float]:
         top = np.argsort(-values, kind="stable")[: None if self.plan.publish_all_scores else CONTRIBUTIONS_TOLD]
-        named = {self.catalog.identities[s].name: round(float(v), 6) for s, v in zip(series[top], values[top], strict=True)}
+        named = {
+            self.catalog.identities[s].name: round(float(v), 6) for s, v in zip(series[top], values[top], strict=True)
+        }
         return dict(sorted(named.items()))
-
-    def _published_life(self, entity: int, incident: Incident, replayed: Life | None) -> Life:
-        life = replayed or Life(entity, incident.track, _ms(incident.started_at))
-        life.incident_id, life.revision, life.status = incident.incident_id, incident.revision, incident.status
-        life.started_ms, life.updated_ms = _ms(incident.started_at), _ms(incident.updated_at)
-        life.ended_ms = _ms(incident.ended_at) if incident.ended_at else 0
-        life.severity, life.kind, life.score = incident.severity, incident.kind, incident.score
-        life.threshold, life.detected_ms = incident.model.threshold, _ms(incident.detected_at)
-        life.first_record_offset = incident.source.first_offset
-        life.last_record_offset = max(life.last_record_offset, incident.source.last_offset)
-        life.last_over_ms = life.last_over_ms or life.updated_ms
-        return life
-
-
-def _ms(time: str) -> int:
-    return round(datetime.fromisoformat(time).timestamp() * 1000)
 
 
 def _add(total: Counts, part: Counts) -> None:

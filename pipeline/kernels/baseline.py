@@ -17,6 +17,8 @@ ORDER = 4
 N_SLOTS = 96
 RING = 64
 MAD = 1.4826
+# rows before which a series' scales say nothing: its features are 0
+WARM_UP_ROWS = 20
 # what leaves for each row
 INNOVATION, LEVEL, DAY_LEVEL, AUTOREGRESSIVE, SEASONAL, SPREAD, FLAT, N_FEATURES = range(8)
 # columns of the float state; *_LAGS and *_COV start blocks of ORDER and ORDER + 1 columns
@@ -119,7 +121,9 @@ def _judge(row, slot_season, profile, x, gap, out):
     seasonal = plain
     if not np.isnan(profile):
         seasonal = deviation - predict(row[SEASON_LAGS : SEASON_LAGS + ORDER], row[SEASON_COV : SEASON_COV + ORDER + 1])
-        scale = 0.5 * row[SEASON_SCALE] + 0.5 * (slot_season[SLOT_SCALE] if slot_season[SLOT_SCALE] > 0 else row[SEASON_SCALE])
+        scale = 0.5 * row[SEASON_SCALE] + 0.5 * (
+            slot_season[SLOT_SCALE] if slot_season[SLOT_SCALE] > 0 else row[SEASON_SCALE]
+        )
         out[SEASONAL] = seasonal * patience / max(MAD * scale, narrow)
         row[BAND] = max(MAD * scale, narrow)
         row[EXPECTED] = x - seasonal
@@ -196,6 +200,8 @@ def observe(series, values, gaps, slots, rows_a_day, adapt, b, out):
             _begin(row, x)
         slot_season = b.season[series[i], int(slots[i])]
         residuals = _judge(row, slot_season, _profile(b.season[series[i]], slots[i]), x, gaps[i], out[i])
+        if row[N_ROWS] < WARM_UP_ROWS:
+            out[i] = 0.0
         _learn(row, slot_season, x, residuals, rows_a_day[i], adapt[i])
         b.ring[series[i], int(row[RING_AT])] = x
         row[RING_AT] = (row[RING_AT] + 1.0) % RING

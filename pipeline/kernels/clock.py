@@ -18,9 +18,7 @@ from numba import njit
 
 N_LEARN = 8
 NO_CELL = np.int64(-(2**62))
-LADDER_MS = np.array(
-    [1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 300_000, 900_000, 3_600_000], dtype=np.int64
-)
+LADDER_MS = np.array([1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 300_000, 900_000, 3_600_000], dtype=np.int64)
 COUNTER, DELTA, TREATMENT, STALE = 1, 2, 3, 16
 # what became of a sample: rows of the counts array
 ON_GRID, REPLACED, DUPLICATE, LATE, FIRST, NON_FINITE, REFUSED, WAITING = range(8)
@@ -89,8 +87,6 @@ def learn_step(times):
         offsets[i] = (times[i] - times[n - 1] + half) % best - half
     phase = times[n - 1] + np.sort(offsets)[n // 2]
     return best, (phase - half) % best
-
-
 
 
 @njit(cache=True)
@@ -197,7 +193,7 @@ def _place(g, s, t, start, x, trigger, out):
         open_cell = NO_CELL
     g.whole[s, CELL] = cell
     fate = _gather(g, s, t, start, x)
-    if open_cell == NO_CELL and (fate == FIRST or fate == DUPLICATE or fate == LATE):
+    if open_cell == NO_CELL and fate in (FIRST, DUPLICATE, LATE):
         g.whole[s, CELL] = NO_CELL
     else:
         e = g.whole[s, ENTITY]

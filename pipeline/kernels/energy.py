@@ -17,6 +17,8 @@ MODEL_EXCESS = 6
 EXCESS_CAP = 50.0
 # columns of the entity state
 SMOOTH, QUANTILE, SPREAD, PEAK_MEAN, PEAK_SQUARE, N_STEPS, N_PEAKS, N_ENERGY_STATE = range(8)
+# before it, baselines know too little for their misses to mean anything
+WARM_UP_STEPS = 30
 # share of steps above the running quantile, and how much the built-in tail weighs against what was seen
 TAIL_SHARE = 0.02
 PRIOR_PEAKS = 30.0
@@ -33,8 +35,8 @@ def excess(features, out):
     ----------
     features : float64[n, N_FEATURES]
     out : float64[n, N_EXCESS]
-        Filled here: innovation over 4, level over 4, day level over 3, autoregressive over 3, seasonal over 6, stillness
-        over 3 of its longest; the last column, a model's own, is left alone.
+        Filled here: innovation over 4, level over 4, day level over 3, autoregressive over 3, seasonal over 6,
+        stillness over 3 of its longest; the last column, a model's own, is left alone.
     """
     for i in range(features.shape[0]):
         f = features[i]
@@ -66,10 +68,12 @@ def tail(row, energy):
 @njit(cache=True)
 def learn_tail(row, energy, adapt):
     """Move the running quantile (Robbins & Monro, 1951) and the moments of the peaks over it."""
-    n = row[N_STEPS]
-    row[N_STEPS] = n + 1.0
+    n = row[N_STEPS] - WARM_UP_STEPS
+    row[N_STEPS] += 1.0
+    if n < 0:
+        return
     row[SPREAD] += max(1.0 / (n + 2.0), 1e-3) * (abs(energy - row[QUANTILE]) - row[SPREAD])
-    step = max(2.0 / (n + 2.0), 0.002) * max(row[SPREAD], 0.01) * adapt
+    step = max(2.0 / (n + 2.0), 0.01) * max(row[SPREAD], 0.01) * adapt
     if energy > row[QUANTILE]:
         peak = min(energy - row[QUANTILE], 20.0)
         weight = adapt * max(1.0 / (row[N_PEAKS] + 2.0), 1.0 / 500.0)

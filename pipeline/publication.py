@@ -1,0 +1,96 @@
+"""A change in an incident's life as the event that subscribers read, and back again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from pipeline.events import CloudEvent, DataQuality, Entity, Incident, ModelInForce, Source
+from pipeline.incidents import Change, Life, incident_id
+from pipeline.narrative import Narrator, iso_time
+
+__all__ = ["Publication", "restored"]
+
+
+@dataclass(slots=True)
+class Publication:
+    """Writes the events of one partition.
+
+    Parameters
+    ----------
+    job, topic, partition
+        Who publishes, and where the evidence lies.
+    model
+        The bundle in force; the threshold of each incident is filled in.
+    narrator
+        Puts lives into words.
+    """
+
+    job: str
+    topic: str
+    partition: int
+    model: ModelInForce
+    narrator: Narrator
+
+    def event(self, change: Change) -> CloudEvent:
+        """The event of one change; fixes the incident's identity at its first."""
+        life = change.life
+        if not life.incident_id:
+            name = self.narrator.catalog.entities[life.entity][0]
+            life.incident_id = incident_id(self.job, name, life.track, life.started_ms)
+        incident = self._incident(change)
+        return CloudEvent(
+            specversion="1.0",
+            id=f"{incident.incident_id}:{incident.revision}",
+            source=f"/foreshock/{self.job}",
+            type=f"foreshock.incident.{change.what}.v1",
+            time=incident.updated_at,
+            subject=incident.incident_id,
+            datacontenttype="application/json",
+            data=incident,
+        )
+
+    def _incident(self, change: Change) -> Incident:
+        life = change.life
+        name, entity_class = self.narrator.catalog.entities[life.entity]
+        metrics = self.narrator.metrics(life)
+        return Incident(
+            incident_id=life.incident_id,
+            revision=life.revision,
+            track=life.track,
+            status="resolved" if life.status == "resolved" else "open",
+            severity=life.severity,
+            score=life.score,
+            kind=life.kind,
+            entity=Entity(id=name, entity_class=entity_class, name=name),
+            title=self.narrator.title(life, metrics),
+            started_at=iso_time(life.started_ms),
+            detected_at=iso_time(life.detected_ms),
+            updated_at=iso_time(life.updated_ms),
+            ended_at=iso_time(life.ended_ms) if life.status == "resolved" else None,
+            contributing_metrics=metrics,
+            model=msgspec.structs.replace(self.model, threshold=life.threshold),
+            data_quality=DataQuality(),
+            source=Source(self.topic, self.partition, life.first_record_offset, life.last_record_offset),
+            reason=change.reason,
+        )
+
+
+def restored(entity: int, incident: Incident, replayed: Life | None) -> Life:
+    """The life behind a published incident; what a replay found of its steps is kept, its identity is not."""
+    life = replayed or Life(entity, incident.track, _ms(incident.started_at))
+    life.incident_id, life.revision, life.status = incident.incident_id, incident.revision, incident.status
+    life.started_ms, life.updated_ms = _ms(incident.started_at), _ms(incident.updated_at)
+    life.ended_ms = _ms(incident.ended_at) if incident.ended_at else 0
+    life.severity, life.kind, life.score = incident.severity, incident.kind, incident.score
+    life.threshold, life.detected_ms = incident.model.threshold, _ms(incident.detected_at)
+    life.first_record_offset = incident.source.first_offset
+    life.last_record_offset = max(life.last_record_offset, incident.source.last_offset)
+    life.last_over_ms = life.last_over_ms or life.updated_ms
+    return life
+
+
+def _ms(time: str) -> int:
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
