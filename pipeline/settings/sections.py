@@ -143,9 +143,7 @@ class Incidents(Section):
     max_open_hours: float = Field(
         default=48.0, gt=0, description="After this the incident is resolved and learned as normal"
     )
-    silence_rhythms: float = Field(
-        default=6.0, gt=0, description="Missed rhythms after which an entity counts as silent"
-    )
+    silence_rhythms: int = Field(default=6, ge=1, description="Missed rhythms after which an entity counts as silent")
     silence_seconds_min: float = Field(default=60.0, ge=0, description="Never silent before this many seconds")
 
 

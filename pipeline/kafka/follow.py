@@ -1,0 +1,145 @@
+"""Following topics for people and subscribers: committed records only, with or without a group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from pipeline.events import BrokerUnreachable, Records
+from pipeline.kafka.clients import Client, connected, translated
+
+__all__ = ["Follower", "read_all", "read_last"]
+
+TUNING = {"fetch_max_wait_ms": 100, "metrics_enabled": False}
+LAW = {
+    "enable_auto_commit": False,
+    "isolation_level": "read_committed",
+    "key_deserializer": None,
+    "value_deserializer": None,
+}
+TIMEOUT_MS = 15_000
+LOOK_AGAIN_SECONDS = 1.0
+
+
+class Follower:
+    """Reads on and on.
+
+    Parameters
+    ----------
+    client
+        Options that all clients share.
+    topics
+        What to read. Without a group a topic may still be missing: it is looked for again and again.
+    group
+        Remembers how far it was read, and shares partitions with others of the group; "": neither.
+    from_beginning
+        Where a group that never committed, or no group, begins: at the first record or after the last.
+    """
+
+    def __init__(self, client: Client, topics: Sequence[str], group: str = "", from_beginning: bool = False) -> None:
+        reset = "earliest" if from_beginning else "latest"
+        law = {**LAW, "group_id": group or None, "auto_offset_reset": reset}
+        self._consumer = connected(KafkaConsumer, client, TUNING, law)
+        self._topics, self._from_beginning = list(topics), from_beginning
+        self._missing = [] if group else list(topics)
+        self._looked = -LOOK_AGAIN_SECONDS
+        with translated("joining the group"):
+            if group:
+                self._consumer.subscribe(self._topics)
+            else:
+                self._look_for_missing()
+
+    def poll(self, timeout_ms: int, max_records: int = 500) -> list[Records]:
+        """Return new records by partition, each in offset order; an empty list when none came in time."""
+        with translated(f"reading {', '.join(self._topics)}"):
+            if self._missing:
+                self._look_for_missing()
+            if self._missing == self._topics:
+                time.sleep(timeout_ms / 1000)
+                return []
+            polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
+        return [_records(found) for _, found in sorted(polled.items()) if found]
+
+    def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Remember for the group the next offset of each (topic, partition)."""
+        rows = {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
+        with translated("remembering how far it was read"):
+            self._consumer.commit(rows)
+
+    def close(self) -> None:
+        """Leave; nothing is committed here."""
+        self._consumer.close(autocommit=False, timeout_ms=3_000)
+
+    def _look_for_missing(self) -> None:
+        """Assign the partitions of topics that have appeared; a late topic is read from its beginning."""
+        if time.monotonic() - self._looked < LOOK_AGAIN_SECONDS:
+            return
+        first_look, self._looked = self._looked < 0, time.monotonic()
+        found = {topic: _partitions(self._consumer, topic) for topic in self._missing}
+        fresh = [one for partitions in found.values() for one in partitions]
+        if fresh:
+            self._consumer.assign([*self._consumer.assignment(), *fresh])
+            ends = self._consumer.end_offsets(fresh, TIMEOUT_MS)
+            begins = self._consumer.beginning_offsets(fresh, TIMEOUT_MS)
+            for one in fresh:
+                self._consumer.seek(one, begins[one] if self._from_beginning or not first_look else ends[one])
+        self._missing = [topic for topic, partitions in found.items() if not partitions]
+
+
+def read_all(client: Client, topic: str) -> Iterator[Records]:
+    """Read a topic from its first record to what is its last one now.
+
+    Raises
+    ------
+    BrokerUnreachable
+        Nobody answers, or the topic does not exist.
+    """
+    yield from _bounded(client, topic, None)
+
+
+def read_last(client: Client, topic: str, n_records: int) -> Iterator[Records]:
+    """Read the last records of a topic, ``n_records`` shared evenly among its partitions; raises as read_all."""
+    yield from _bounded(client, topic, n_records)
+
+
+def _bounded(client: Client, topic: str, n_records: int | None) -> Iterator[Records]:
+    consumer = connected(KafkaConsumer, client, TUNING, {**LAW, "group_id": None})
+    try:
+        with translated(f"reading {topic}"):
+            partitions = _partitions(consumer, topic)
+            if not partitions:
+                raise BrokerUnreachable(f"the topic {topic} does not exist")
+            consumer.assign(partitions)
+            begins, ends = (
+                consumer.beginning_offsets(partitions, TIMEOUT_MS),
+                consumer.end_offsets(partitions, TIMEOUT_MS),
+            )
+            share = None if n_records is None else -(-n_records // len(partitions))
+            for one in partitions:
+                consumer.seek(one, begins[one] if share is None else max(begins[one], ends[one] - share))
+        while any(consumer.position(one, timeout_ms=TIMEOUT_MS) < ends[one] for one in partitions):
+            with translated(f"reading {topic}"):
+                polled = consumer.poll(timeout_ms=500, max_records=5000)
+            yield from (_records(found) for _, found in sorted(polled.items()) if found)
+    finally:
+        consumer.close(autocommit=False, timeout_ms=3_000)
+
+
+def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    numbers = consumer.partitions_for_topic(topic) or ()
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+def _records(found: list[Any]) -> Records:
+    return Records(
+        topic=found[0].topic,
+        partition=found[0].partition,
+        offsets=[one.offset for one in found],
+        times=[one.timestamp for one in found],
+        keys=[one.key for one in found],
+        values=[one.value for one in found],
+    )

@@ -1,0 +1,1 @@
+"""Operating the job: what it logs, and what it says of itself."""
