@@ -23,8 +23,8 @@ WARM_UP_ROWS = 20
 INNOVATION, LEVEL, DAY_LEVEL, AUTOREGRESSIVE, SEASONAL, SPREAD, FLAT, N_FEATURES = range(8)
 # columns of the float state; *_LAGS and *_COV start blocks of ORDER and ORDER + 1 columns
 (N_ROWS, LO, HI, FAST, FAST_SCALE, SLOW, SLOW_SCALE, DAY, DAY_SCALE, AR_SCALE, SEASON_SCALE, SHORT_SPREAD) = range(12)
-(STILL, LONGEST_STILL, SEASON_GAIN, PLAIN_GAIN, LAST_VALUE, EXPECTED, BAND, RING_AT) = range(12, 20)
-AR_LAGS = 20
+(STILL, LONGEST_STILL, BASE, LAST_VALUE, EXPECTED, BAND, RING_AT) = range(12, 19)
+AR_LAGS = 19
 AR_COV = AR_LAGS + ORDER
 SEASON_LAGS = AR_COV + ORDER + 1
 SEASON_COV = SEASON_LAGS + ORDER
@@ -93,21 +93,24 @@ def _remember(row, lags_at, cov_at, deviation, scale, weight):
 
 
 @njit(cache=True)
-def _profile(season, slot):
-    """The day's profile at a fractional slot, straight between slot centres; NaN where a neighbour is unknown."""
+def _profile(season, slot, base):
+    """The day's profile at a fractional slot, straight between slot centres; NaN where a neighbour is unknown.
+
+    Profiles are 32 bit, so they hold distances from the series' first value: at 1e8 the values themselves are 8 apart.
+    """
     at = slot - 0.5
     left = int(np.floor(at))
     share = at - left
     a, b = season[left % N_SLOTS], season[(left + 1) % N_SLOTS]
     if a[SLOT_ROWS] == 0.0 or b[SLOT_ROWS] == 0.0:
         return np.nan
-    return (1.0 - share) * a[PROFILE] + share * b[PROFILE]
+    return base + (1.0 - share) * a[PROFILE] + share * b[PROFILE]
 
 
 @njit(cache=True)
 def _judge(row, slot_season, profile, x, gap, out):
     """Write the features of one row from what was known before it; returns the residuals that update it."""
-    floor = max(0.03 * (row[HI] - row[LO]), 1e-9 * max(abs(row[HI]), abs(row[LO])))
+    floor = max(0.03 * (row[HI] - row[LO]), 1e-14 * max(abs(row[HI]), abs(row[LO])))
     floor = max(floor, 1e-12)
     patience = 1.0 / np.sqrt(1.0 + gap)
     fast, slow, day = x - row[FAST], x - row[SLOW], x - row[DAY]
@@ -159,7 +162,7 @@ def _learn(row, slot_season, x, residuals, rows_a_day, adapt):
     row[DAY] += adapt * _weight(n, rows_a_day) * day
     slot_rows = max(1.0, rows_a_day / N_SLOTS)
     weight = adapt * max(1.0 - 0.5 ** (1.0 / (3.0 * slot_rows)), 1.0 / (slot_season[SLOT_ROWS] + 1.0))
-    slot_season[PROFILE] += weight * (x - slot_season[PROFILE])
+    slot_season[PROFILE] += weight * (x - row[BASE] - slot_season[PROFILE])
     slot_season[SLOT_SCALE] += weight * (abs(seasonal) - slot_season[SLOT_SCALE])
     slot_season[SLOT_ROWS] = min(slot_season[SLOT_ROWS] + 1.0, 1e6)
     row[STILL] = row[STILL] + 1.0 if x == row[LAST_VALUE] else 0.0
@@ -171,7 +174,7 @@ def _learn(row, slot_season, x, residuals, rows_a_day, adapt):
 @njit(cache=True)
 def _begin(row, x):
     """Start a series at its first value, with scales that say nothing yet."""
-    row[LO] = row[HI] = row[FAST] = row[SLOW] = row[DAY] = row[LAST_VALUE] = row[EXPECTED] = x
+    row[LO] = row[HI] = row[FAST] = row[SLOW] = row[DAY] = row[LAST_VALUE] = row[EXPECTED] = row[BASE] = x
 
 
 @njit(cache=True)
@@ -199,7 +202,7 @@ def observe(series, values, gaps, slots, rows_a_day, adapt, b, out):
         if row[N_ROWS] == 0.0:
             _begin(row, x)
         slot_season = b.season[series[i], int(slots[i])]
-        residuals = _judge(row, slot_season, _profile(b.season[series[i]], slots[i]), x, gaps[i], out[i])
+        residuals = _judge(row, slot_season, _profile(b.season[series[i]], slots[i], row[BASE]), x, gaps[i], out[i])
         if row[N_ROWS] < WARM_UP_ROWS:
             out[i] = 0.0
         _learn(row, slot_season, x, residuals, rows_a_day[i], adapt[i])

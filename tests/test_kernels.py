@@ -1,0 +1,144 @@
+"""The kernels against their naive twins; also run with NUMBA_DISABLE_JIT=1."""
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.events import Counts, Kind, SampleBatch
+from pipeline.grid import Grid
+from pipeline.kernels import baseline, clock, energy
+
+T0 = 1_700_000_000_000
+
+
+def gauge(times_ms, values, kind=Kind.GAUGE):
+    n = len(times_ms)
+    return SampleBatch(
+        np.zeros(n, np.int32),
+        np.asarray(times_ms, np.int64) * 1_000_000,
+        np.asarray(values, np.float64),
+        np.full(n, int(kind), np.uint8),
+        np.zeros(n, np.int64),
+        np.arange(n, dtype=np.int32),
+    )
+
+
+def closed_cells(samples):
+    grid, counts = Grid(), Counts()
+    grid.adopt_series([0], 1)
+    closed = grid.push(samples, samples.time // 1_000_000, counts)
+    return [(int(w.time_ms[0]), float(w.value[0])) for w in closed.waves], counts
+
+
+@given(
+    st.sampled_from(naive.LADDER_MS), st.integers(0, 10**9), st.lists(st.integers(-200, 200), min_size=8, max_size=8)
+)
+@settings(max_examples=40, deadline=None)
+def test_the_step_is_learned_through_jitter_of_a_fifth(step, start, jitter):
+    times = np.array([T0 + start + i * step + j * step // 1000 for i, j in enumerate(jitter)], np.int64)
+    learned = clock.learn_step(times)
+    assert tuple(int(x) for x in learned) == naive.learn_step([int(t) for t in times])
+    assert learned[0] == step
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=10, max_size=40), st.data())
+@settings(max_examples=30, deadline=None)
+def test_gauge_cells_hold_the_last_value_of_each_step(values, data):
+    jitter = data.draw(st.lists(st.integers(-200, 200), min_size=len(values), max_size=len(values)))
+    times = [T0 + 10_000 * i + j for i, j in enumerate(jitter)]
+    step, origin = naive.learn_step(times[:8])
+    cells, counts = closed_cells(gauge(times, values))
+    assert cells == naive.cells(list(zip(times, values, strict=True)), step, origin)
+    assert counts.decoded == counts.on_grid + counts.replaced + counts.late
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=10, max_size=40), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_counter_cells_hold_increase_over_elapsed_time_across_resets(increases, restarts):
+    raw = np.cumsum(increases).astype(float)
+    if restarts:
+        raw[len(raw) // 2 :] -= raw[len(raw) // 2]
+    times = [T0 + 10_000 * i for i in range(len(raw))]
+    step, origin = naive.learn_step(times[:8])
+    cells, counts = closed_cells(gauge(times, raw, Kind.COUNTER))
+    expected = naive.rates(list(zip(times, raw.tolist(), strict=True)), step, origin)
+    assert [t for t, _ in cells] == [t for t, _ in expected]
+    assert np.allclose([v for _, v in cells], [v for _, v in expected], rtol=1e-12)
+    assert counts.first_of_counter == 1
+    assert counts.decoded == counts.on_grid + counts.replaced + counts.first_of_counter
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_levinson_forecast_equals_the_solved_yule_walker_equations(seed):
+    rng = np.random.default_rng(seed)
+    x = np.convolve(rng.normal(size=500), [1, 0.8, 0.3, 0.1])
+    cov = np.array([np.mean(x[lag:] * x[: len(x) - lag]) for lag in range(baseline.ORDER + 1)])
+    lags = x[: baseline.ORDER].copy()
+    assert baseline.predict(lags, cov) == pytest.approx(naive.predict(lags, cov), rel=1e-9)
+
+
+def test_a_forecast_without_variance_is_zero():
+    assert baseline.predict(np.zeros(baseline.ORDER), np.zeros(baseline.ORDER + 1)) == 0.0
+
+
+def observe(values, step_ms=60_000):
+    n = len(values)
+    state = baseline.BaselineState(
+        np.zeros((1, baseline.N_STATE)),
+        np.zeros((1, baseline.N_SLOTS, 3), np.float32),
+        np.zeros((1, baseline.RING)),
+    )
+    out, ones, fast = np.zeros((n, baseline.N_FEATURES)), np.ones(1), np.empty(n)
+    for t in range(n):
+        slot = np.array([(t * step_ms) % 86_400_000 / 900_000.0])
+        fast[t] = state.state[0, baseline.FAST] if t else values[0]
+        args = (np.zeros(1, np.int64), values[t : t + 1], np.zeros(1, np.int64), slot, ones * 1440, ones, state)
+        baseline.observe(*args, out[t : t + 1])
+    return out, fast
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8, 17e9])
+def test_features_do_not_change_with_a_huge_offset(offset):
+    values = np.random.default_rng(3).normal(size=300)
+    values[250] += 30
+    plain, _ = observe(values)
+    shifted, _ = observe(np.round(values, 3) + offset)
+    assert np.isfinite(shifted).all()
+    assert np.allclose(observe(np.round(values, 3))[0], shifted, rtol=1e-2, atol=0.05)
+    assert abs(plain[250, baseline.INNOVATION]) > 10
+
+
+@pytest.mark.parametrize("values", [np.zeros(100), np.full(100, 1e8), np.r_[np.zeros(99), 1.0], np.arange(100.0)])
+def test_constant_and_degenerate_series_give_finite_features(values):
+    out, _ = observe(values)
+    assert np.isfinite(out).all()
+
+
+def test_the_fast_level_is_the_naive_one():
+    values = np.random.default_rng(5).normal(size=60)
+    assert np.allclose(observe(values)[1], naive.fast_levels(values.tolist()), rtol=1e-12)
+
+
+def test_excess_is_the_naive_one():
+    features = np.random.default_rng(7).normal(scale=9, size=(50, baseline.N_FEATURES))
+    out = np.zeros((50, energy.N_EXCESS))
+    energy.excess(features, out)
+    assert np.allclose(out[:, :6], [naive.excess(row) for row in features])
+
+
+def test_the_tail_grows_with_energy_and_is_finite():
+    row = np.zeros(energy.N_ENERGY_STATE)
+    for value in np.random.default_rng(9).exponential(size=2000):
+        energy.learn_tail(row, value, 1.0)
+    tails = [energy.tail(row, value) for value in np.linspace(0, 50, 200)]
+    assert np.all(np.diff(tails) >= 0)
+    assert np.isfinite(tails).all()
+
+
+def test_the_tail_of_exponential_energies_is_calibrated_within_half_a_decade():
+    row = np.zeros(energy.N_ENERGY_STATE)
+    for value in np.random.default_rng(11).exponential(size=50_000):
+        energy.learn_tail(row, value, 1.0)
+    assert energy.tail(row, 3 * np.log(10)) == pytest.approx(3.0, abs=0.5)
