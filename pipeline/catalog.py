@@ -68,6 +68,10 @@ class Catalog:
         self.entity_of.append(self.entity_id(identity.entity, identity.entity_class))
         return series_id
 
+    def find(self, identity: SeriesIdentity) -> int:
+        """Id of an identity that was given one, -2 if never seen or refused; nothing is counted."""
+        return self._series.get(identity, NEVER_SEEN)
+
     def entity_id(self, entity: str, entity_class: str) -> int:
         """Dense id of the entity, new ones at the end."""
         key = (entity, entity_class)

@@ -48,6 +48,14 @@ def test_beyond_the_quota_new_series_are_refused_and_old_ones_found() -> None:
     assert catalog.n_entities == 1
 
 
+def test_finding_gives_no_id_and_counts_nothing() -> None:
+    catalog = Catalog(max_series=1)
+    assert catalog.find(identity("a")) == -2
+    assert catalog.series_id(identity("a")) == 0
+    assert catalog.find(identity("a")) == 0
+    assert (catalog.n_series, catalog.refused_series) == (1, 0)
+
+
 def test_raw_bytes_are_remembered_but_a_refusal_is_not() -> None:
     catalog = Catalog()
     assert catalog.known(b"raw") == -2

@@ -49,7 +49,8 @@ def entity_of(resource: Mapping[str, object]) -> tuple[str, str]:
 
 def labels_of(attributes: Mapping[str, object]) -> Labels:
     """Attributes as sorted labels, values of every type as text."""
-    return tuple(sorted((key, label_text(value)) for key, value in attributes.items()))
+    pairs = attributes.items()
+    return tuple(sorted([(key, value if type(value) is str else label_text(value)) for key, value in pairs]))
 
 
 def sum_kind(monotonic: bool, temporality: int) -> Kind:

@@ -97,6 +97,8 @@ def _attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
 
 def _any_value(value: AnyValue) -> object:
     shape = value.WhichOneof("value")
+    if shape == "string_value":
+        return value.string_value
     if shape is None:
         return None
     if shape == "array_value":

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pipeline.catalog import Catalog
+from pipeline.catalog import NEVER_SEEN, Catalog
 from pipeline.events import CodecError, SampleBatch, SeriesIdentity
 
 __all__ = ["SampleWriter"]
@@ -58,6 +58,9 @@ class SampleWriter:
         CodecError
             If the metric has no name, or a name is longer than a name can be.
         """
+        found = self.catalog.find(identity)
+        if found != NEVER_SEEN:
+            return found
         if not identity.metric:
             raise CodecError("no_metric_name", identity.entity)
         if len(identity.labels) > MAX_LABELS:
