@@ -104,6 +104,7 @@ class EmbeddedBroker:
         self.port = port
         self.log = self.data / "broker.log"
         self._state_file = self.data / "broker.json"
+        self._child: subprocess.Popen[bytes] | None = None
 
     def start(self, on_progress: OnProgress = lambda line: None) -> str:
         """Start the broker unless it runs already; return its bootstrap address.
@@ -129,6 +130,9 @@ class EmbeddedBroker:
         if not _wait_until_gone(state, STOP_SECONDS):
             os.kill(state.pid, signal.SIGKILL)
             _wait_until_gone(state, STOP_SECONDS)
+        if self._child is not None:
+            self._child.wait()  # it was started by this process: leave no zombie
+            self._child = None
         return True
 
     def status(self) -> BrokerStatus:
@@ -176,6 +180,7 @@ class EmbeddedBroker:
         state = _State(process.pid, _born(process.pid), port, controller_port)
         self._state_file.write_text(json.dumps(asdict(state)))
         self._wait_until_up(process, port)
+        self._child = process
         return state
 
     def _format(self, command: list[str]) -> None:
