@@ -1,4 +1,4 @@
-"""Laws of subscribing on a real broker: committed events only, none lost between runs of a group, readable by anyone."""
+"""Laws of subscribing on a real broker: committed events only, none lost between runs, readable by anyone."""
 
 from __future__ import annotations
 
