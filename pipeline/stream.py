@@ -123,13 +123,14 @@ class PartitionStream:
         Parameters
         ----------
         published
-            The last revision of every incident of this partition, resolved ones included.
+            Revisions of this partition's incidents, resolved ones included; the last of each track counts.
         """
         ids = {name: e for e, (name, _) in enumerate(self.catalog.entities)}
         found = {(life.entity, life.track): life for life in self.incidents.open_lives()}
         self.incidents.lives.clear()
         differed = 0
-        for incident in sorted(published, key=lambda i: (i.entity.id, i.track, i.updated_at)):
+        ordered = sorted(published, key=lambda i: (i.entity.id, i.track, i.updated_at, i.revision))
+        for incident in {(i.entity.id, i.track): i for i in ordered}.values():
             entity = ids.get(incident.entity.id)
             if entity is None:
                 entity = self.catalog.entity_id(incident.entity.id, incident.entity.entity_class)

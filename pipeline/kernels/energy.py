@@ -73,7 +73,7 @@ def learn_tail(row, energy, adapt):
     if n < 0:
         return
     row[SPREAD] += max(1.0 / (n + 2.0), 1e-3) * (abs(energy - row[QUANTILE]) - row[SPREAD])
-    step = max(2.0 / (n + 2.0), 0.01) * max(row[SPREAD], 0.01) * adapt
+    step = max(2.0 / (n + 2.0), 0.003) * max(row[SPREAD], 0.01) * adapt
     if energy > row[QUANTILE]:
         peak = min(energy - row[QUANTILE], 20.0)
         weight = adapt * max(1.0 / (row[N_PEAKS] + 2.0), 1.0 / 500.0)
