@@ -12,9 +12,12 @@ from pipeline.cli.options import Config, Set, loaded
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["backtest"]
+__all__ = ["app"]
+
+app = typer.Typer()
 
 
+@app.command()
 def backtest(
     test: Annotated[Path, typer.Option("--test", metavar="FILE", help="Wide table to score: CSV or Parquet.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Parquet: one row for each row of the test.")],

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from pipeline.codecs import Decoded
     from pipeline.events import Records
 
-__all__ = ["decode"]
+__all__ = ["app"]
+
+app = typer.Typer()
 
 
+@app.command()
 def decode(
     paths: Annotated[
         list[Path] | None,

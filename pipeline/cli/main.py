@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline._version import __version__
-from pipeline.cli import broker, config, incidents
-from pipeline.cli.backtest import backtest
-from pipeline.cli.decode import decode
+from pipeline.cli import backtest, broker, config, decode, incidents
 
 __all__ = ["app", "main"]
 
@@ -24,8 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(decode)
-app.command()(backtest)
+app.add_typer(decode.app)
+app.add_typer(backtest.app)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(broker.app, name="broker")
 app.add_typer(config.app, name="config")
