@@ -5,12 +5,18 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from pipeline.events import Counts
 from pipeline.operate.log import set_up
+from pipeline.operate.slot import transactional_id
 from pipeline.operate.summary import Standing, difference, in_words
 
 Listen = Callable[[str], io.StringIO]
@@ -83,3 +89,26 @@ def test_difference_counts_only_what_came_since() -> None:
     before = Counts(records=5, late=1, by_format={"json": 5})
     now = Counts(records=9, late=1, decoded=4, by_format={"json": 5, "influx": 4})
     assert difference(now, before) == Counts(records=4, decoded=4, by_format={"influx": 4})
+
+
+def _slot_of_another_process(folder: Path) -> str:
+    code = (
+        "import sys; from pathlib import Path; from pipeline.operate.slot import transactional_id;"
+        "print(transactional_id('group', Path(sys.argv[1])))"
+    )
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", code, str(folder)]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_transactional_id_differs_between_living_processes_and_comes_back_after_one(tmp_path: Path) -> None:
+    ours = f"group-{socket.gethostname()}"
+    assert _slot_of_another_process(tmp_path) == f"{ours}-0"
+    assert transactional_id("group", tmp_path) == f"{ours}-0"
+    assert _slot_of_another_process(tmp_path) == f"{ours}-1"
+    assert _slot_of_another_process(tmp_path) == f"{ours}-1"
+
+
+def test_transactional_id_needs_no_writable_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert transactional_id("group", tmp_path / "file" / "locks") == f"group-{socket.gethostname()}-{os.getpid()}"
