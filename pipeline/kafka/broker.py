@@ -139,7 +139,9 @@ class EmbeddedBroker:
         """Return whether it runs, where, and where its log lies."""
         state = self._running()
         bootstrap = f"127.0.0.1:{state.port}" if state else ""
-        return BrokerStatus(state is not None, bootstrap, state.pid if state else None, KAFKA_VERSION, self.data, self.log)
+        return BrokerStatus(
+            state is not None, bootstrap, state.pid if state else None, KAFKA_VERSION, self.data, self.log
+        )
 
     def tail_log(self, lines: int = 50) -> list[str]:
         """Return the last lines of the broker's log, oldest first."""

@@ -1,0 +1,161 @@
+"""Kafka-python's clients, opened with our options and speaking our errors.
+
+A wrong password reaches kafka-python's caller only as "unable to bootstrap" after a time-out; the cause is
+in the client's own log. :func:`connected` listens there while it connects, and tells the two apart.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import errors as kafka_errors
+
+from pipeline.events import BrokerError, BrokerUnreachable, Fenced, PermissionDenied, SettingsError
+
+__all__ = ["Client", "connected", "translated"]
+
+Client = Mapping[str, Any]
+"""Options that every client shares: ``bootstrap_servers`` and whatever ``kafka.client`` holds."""
+
+BOOTSTRAP_TIMEOUT_MS = 10_000
+CONNECTIONS = "kafka.net.manager"
+
+DENIED = (
+    kafka_errors.AuthorizationError,
+    kafka_errors.SaslAuthenticationFailedError,
+    kafka_errors.UnsupportedSaslMechanismError,
+)
+FENCED = (
+    kafka_errors.CommitFailedError,
+    kafka_errors.FencedInstanceIdError,
+    kafka_errors.IllegalGenerationError,
+    kafka_errors.InvalidProducerEpochError,
+    kafka_errors.InvalidProducerIdMappingError,
+    kafka_errors.InvalidTxnStateError,
+    kafka_errors.OffsetOutOfRangeError,
+    kafka_errors.OutOfOrderSequenceNumberError,
+    kafka_errors.ProducerFencedError,
+    kafka_errors.RebalanceInProgressError,
+    kafka_errors.TransactionAbortableError,
+    kafka_errors.TransactionAbortedError,
+    kafka_errors.TransactionCoordinatorFencedError,
+    kafka_errors.UnknownMemberIdError,
+    kafka_errors.UnknownProducerIdError,
+)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn kafka-python's errors into ours; ``doing`` says what was tried, for the message.
+
+    Raises
+    ------
+    PermissionDenied
+        The broker refuses this user, or does not know it.
+    Fenced
+        Another process owns the work, or a transaction's outcome is not known.
+    BrokerUnreachable
+        Nobody answers in time.
+    BrokerError
+        Anything else that Kafka said.
+    """
+    try:
+        yield
+    except kafka_errors.KafkaError as error:
+        cause = _root(error)
+        if isinstance(cause, DENIED):
+            raise PermissionDenied(f"{doing}: the broker refuses this user: {cause}") from error
+        if isinstance(cause, FENCED):
+            raise Fenced(f"{doing}: {cause}") from error
+        if isinstance(cause, kafka_errors.RetriableError):
+            raise BrokerUnreachable(f"{doing}: {cause}") from error
+        raise BrokerError(f"{doing}: {cause}") from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the innermost error; kafka-python passes the first failure on as an argument of later ones."""
+    inner = next((one for one in error.args if isinstance(one, BaseException)), None)
+    return error if inner is None else _root(inner)
+
+
+def connected(make: Any, client: Client, tuning: Client | None = None, law: Client | None = None) -> Any:
+    """Open one of kafka-python's clients.
+
+    Parameters
+    ----------
+    make
+        KafkaConsumer, KafkaProducer or KafkaAdminClient.
+    client
+        The user's options; those that ``make`` does not know belong to another kind of client.
+    tuning, law
+        Our options: the user's win over ``tuning``, ``law`` wins over the user's.
+
+    Raises
+    ------
+    SettingsError
+        An option that no client knows, or a value that this one refuses.
+    PermissionDenied, BrokerUnreachable
+        The broker refuses the user; nobody answers.
+    """
+    _check_names(client)
+    mine = {key: value for key, value in client.items() if key in make.DEFAULT_CONFIG}
+    options = {"bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS, **(tuning or {}), **mine, **(law or {})}
+    with _overheard() as complaints:
+        try:
+            return make(**options)
+        except (kafka_errors.KafkaConfigurationError, ValueError, AssertionError) as wrong:
+            raise SettingsError(f"kafka.client: {wrong}") from wrong
+        except kafka_errors.KafkaError as error:
+            raise _why_not_connected(str(client["bootstrap_servers"]), error, complaints) from error
+
+
+def _why_not_connected(where: str, error: Exception, complaints: list[Exception]) -> BrokerError:
+    denied = next((one for one in complaints if isinstance(one, DENIED)), None)
+    if denied is None and isinstance(error, DENIED):
+        denied = error
+    if denied is not None:
+        return PermissionDenied(f"{where} refuses this user (check user, password and mechanism): {denied}")
+    return BrokerUnreachable(f"nobody answers at {where}: {complaints[-1] if complaints else error}")
+
+
+def _check_names(client: Client) -> None:
+    known: set[str] = set()
+    for make in (KafkaConsumer, KafkaProducer, KafkaAdminClient):
+        known |= set(make.DEFAULT_CONFIG)
+    for key in client:
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"kafka.client: {key} is not an option of kafka-python{hint}")
+
+
+class _Listener(logging.Handler):
+    """Collects the errors that the client logs while it connects."""
+
+    def __init__(self, heard: list[Exception]) -> None:
+        super().__init__(logging.WARNING)
+        self.heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        self.heard.extend(one for one in arguments if isinstance(one, Exception))
+
+
+@contextmanager
+def _overheard() -> Iterator[list[Exception]]:
+    """Listen to the connection's log, and keep it off the screen: its errors are raised by us."""
+    heard: list[Exception] = []
+    logger, listener = logging.getLogger(CONNECTIONS), _Listener(heard)
+    before = logger.level, logger.propagate
+    logger.addHandler(listener)
+    logger.level, logger.propagate = logging.WARNING, False
+    try:
+        yield heard
+    finally:
+        logger.level, logger.propagate = before
+        logger.removeHandler(listener)

@@ -1,0 +1,134 @@
+"""The output: everything that one batch of input brought about, and its offsets, in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from kafka import KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+from pipeline.events import CloudEvent, Fenced, ForeshockError, Rejected, ScoreRow
+from pipeline.kafka.clients import Client, connected, translated
+from pipeline.kafka.source import Committed, Partition
+from pipeline.kafka.topics import Topics
+
+__all__ = ["REJECTED_BYTES", "Sink"]
+
+REJECTED_BYTES = 256 * 1024
+TUNING = {"linger_ms": 5, "batch_size": 131_072, "compression_type": "lz4", "metrics_enabled": False}
+LAW = {
+    "acks": "all",
+    "enable_idempotence": True,
+    "transaction_timeout_ms": 10_000,
+    "retry_backoff_ms": 5,  # the default of 100 makes each commit wait 100 ms
+    "max_block_ms": 8_000,
+}
+COMMIT_SECONDS = 8.0  # a job that is told to stop has ten in all
+CONTENT_TYPE = [("content-type", b"application/cloudevents+json")]
+
+
+class Sink:
+    """A transactional producer. Opening it ends what a former owner of the same id left open.
+
+    Raises
+    ------
+    Fenced
+        From any method: another process owns the id, or the transaction's outcome is not known. The only
+        way on is to drop this sink and all state, and to take over anew; a commit is never tried again.
+    PermissionDenied
+        This user may not write, or not use this transactional id.
+    """
+
+    def __init__(self, client: Client, transactional_id: str, topics: Topics) -> None:
+        self._topics = topics
+        self._producer = connected(KafkaProducer, client, TUNING, {**LAW, "transactional_id": transactional_id})
+        try:
+            with translated(f"taking over transactional id {transactional_id}"):
+                self._producer.init_transactions()
+        except ForeshockError:
+            self.close()
+            raise
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        with translated("beginning a transaction"):
+            self._producer.begin_transaction()
+
+    def send_incident(self, event: CloudEvent) -> None:
+        """Send one revision to the incidents, and to the compacted view of the current ones."""
+        value, key = msgspec.json.encode(event), event.data.incident_id.encode()
+        self._send(self._topics.incidents, value, key, CONTENT_TYPE)
+        self._send(self._topics.current, value, key, CONTENT_TYPE)
+
+    def send_rejected(self, rejected: Rejected) -> None:
+        """Send a record that could not be read: at most 256 KB of it, with the reason and origin in headers."""
+        value = rejected.value or b""
+        about = {
+            "reason": rejected.reason,
+            "detail": rejected.detail,
+            "topic": rejected.topic,
+            "partition": rejected.partition,
+            "offset": rejected.offset,
+            "time_ms": rejected.time_ms,
+            "length": len(value),
+            "sha256": hashlib.sha256(value).hexdigest(),
+        }
+        headers = [(name, str(said).encode()) for name, said in about.items()]
+        self._send(self._topics.rejected, value[:REJECTED_BYTES], rejected.key, headers)
+
+    def send_score(self, row: ScoreRow) -> None:
+        """Send the score of one entity at one step."""
+        self._send(self._topics.scores, msgspec.json.encode(row), row.entity.encode(), [])
+
+    def commit(self, offsets: Mapping[Partition, Committed], group_metadata: Any) -> None:
+        """Put the input's offsets into the transaction and commit it: all of it becomes visible, or nothing."""
+        rows = {
+            TopicPartition(*one): OffsetAndMetadata(at.offset, "" if at.time_ms is None else str(at.time_ms), -1)
+            for one, at in offsets.items()
+        }
+        with translated("committing offsets"):
+            _bounded(lambda: self._producer.send_offsets_to_transaction(rows, group_metadata))
+        with translated("committing"):
+            _bounded(self._producer.commit_transaction)
+
+    def abort(self) -> None:
+        """Take back everything since :meth:`begin`."""
+        with translated("aborting a transaction"):
+            _bounded(self._producer.abort_transaction)
+
+    def close(self) -> None:
+        """Close the producer; a transaction still open is left to the next owner to abort."""
+        with translated("closing the producer"):
+            self._producer.close(timeout=0)
+
+    def _send(self, topic: str, value: bytes, key: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+        with translated(f"writing to {topic}"):
+            self._producer.send(topic, value, key, headers)
+
+
+def _bounded(call: Callable[[], None]) -> None:
+    """Run one of the producer's calls, which would wait for ever for a broker that is gone.
+
+    A failure that is not a clear refusal leaves the outcome unknown, so a time-out is :class:`Fenced`.
+    """
+    failures: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            call()
+        except BaseException as failure:
+            failures.append(failure)
+            if not isinstance(failure, Exception):
+                raise
+
+    worker = threading.Thread(target=guarded, daemon=True)
+    worker.start()
+    worker.join(COMMIT_SECONDS)
+    if worker.is_alive():
+        raise Fenced(f"no answer to a commit within {COMMIT_SECONDS:.0f} s, its outcome is unknown")
+    if failures:
+        raise failures[0]

@@ -1,0 +1,204 @@
+"""The input: one member of a consumer group, whose comings and goings of partitions are plain values."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+
+from pipeline.events import BrokerUnreachable, Records, SettingsError
+from pipeline.kafka.clients import Client, connected, translated
+
+__all__ = ["Change", "Committed", "Partition", "Source", "start_time_ms"]
+
+TUNING = {
+    "session_timeout_ms": 15_000,
+    "heartbeat_interval_ms": 3_000,
+    "fetch_max_wait_ms": 100,
+    "metrics_enabled": False,
+}
+LAW = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "none",
+    "isolation_level": "read_committed",
+    "key_deserializer": None,
+    "value_deserializer": None,
+}
+TIMEOUT_MS = 15_000
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+class Committed(NamedTuple):
+    """Where a group stands: the next offset, and the record time (ms) up to which it has read; None: not known."""
+
+    offset: int
+    time_ms: int | None
+
+
+class Change(NamedTuple):
+    """Partitions came to this member, or went."""
+
+    kind: Literal["assigned", "revoked", "lost"]
+    partitions: list[Partition]
+
+
+class Source:
+    """A consumer for the job: explicit offsets only, nothing committed behind its back.
+
+    A partition just assigned is silent until :meth:`begin` says from where it is read.
+    """
+
+    def __init__(self, client: Client, topics: Sequence[str], group: str) -> None:
+        self._topics = list(topics)
+        law = {**LAW, "group_id": group, "partition_assignment_strategy": [CooperativeStickyAssignor()]}
+        self._consumer = connected(KafkaConsumer, client, TUNING, law)
+        self._changes: deque[Change] = deque()
+        with translated("joining the group"):
+            self._consumer.subscribe(self._topics, listener=_Queueing(self._consumer, self._changes))
+
+    def poll(self, timeout_ms: int, max_records: int) -> list[Records]:
+        """Return new records by partition, each in offset order; an empty list when none came in time."""
+        with translated("reading the input"):
+            polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
+        return [_records(found) for _, found in sorted(polled.items()) if found]
+
+    def changes(self) -> list[Change]:
+        """Return the assignment changes since the last call, oldest first."""
+        return [self._changes.popleft() for _ in range(len(self._changes))]
+
+    def begin(self, partition: Partition, offset: int) -> None:
+        """Read an assigned partition from ``offset`` on."""
+        self._consumer.seek(TopicPartition(*partition), offset)
+        self._consumer.resume(TopicPartition(*partition))
+
+    def position(self, partition: Partition) -> int:
+        """Return the offset that the next poll would begin with."""
+        with translated("asking for the position"):
+            return int(self._consumer.position(TopicPartition(*partition), timeout_ms=TIMEOUT_MS))
+
+    def committed(self, partition: Partition) -> Committed | None:
+        """Return where the group stands, waiting for transactions under way; None if it never committed."""
+        with translated("asking for committed offsets"):
+            found = self._consumer.committed(TopicPartition(*partition), metadata=True, timeout_ms=TIMEOUT_MS)
+        if found is None or found.offset < 0:
+            return None
+        return Committed(found.offset, int(found.metadata) if found.metadata.isdigit() else None)
+
+    def group_metadata(self) -> Any:
+        """Return what a transaction needs to commit offsets in this member's name."""
+        return self._consumer.group_metadata()
+
+    def bounds(self, partition: Partition) -> tuple[int, int]:
+        """Return the first offset still there and the one after the last."""
+        tp = TopicPartition(*partition)
+        with translated("asking for the partition's bounds"):
+            first = self._consumer.beginning_offsets([tp], TIMEOUT_MS)[tp]
+            return int(first), int(self._consumer.end_offsets([tp], TIMEOUT_MS)[tp])
+
+    def offset_at(self, partition: Partition, time_ms: int) -> int:
+        """Return the first offset whose record time is ``time_ms`` or later; the end if there is none."""
+        tp = TopicPartition(*partition)
+        with translated("asking for offsets by time"):
+            found = self._consumer.offsets_for_times({tp: max(0, time_ms)}, TIMEOUT_MS)[tp]
+        return int(found.offset) if found is not None else self.bounds(partition)[1]
+
+    def start(self, partition: Partition, start: str) -> Committed:
+        """Return where a group that never committed begins: ``latest``, ``earliest`` or an ISO time."""
+        first, end = self.bounds(partition)
+        if start == "earliest":
+            return Committed(first, 0)
+        if start == "latest":
+            return Committed(end, time.time_ns() // 1_000_000)
+        time_ms = start_time_ms(start)
+        return Committed(self.offset_at(partition, time_ms), time_ms)
+
+    def partitions(self) -> list[Partition]:
+        """Return all partitions of all input topics.
+
+        Raises
+        ------
+        BrokerUnreachable
+            An input topic does not exist (yet).
+        """
+        found: list[Partition] = []
+        for topic in self._topics:
+            with translated(f"looking for topic {topic}"):
+                numbers = self._consumer.partitions_for_topic(topic)
+            if not numbers:
+                raise BrokerUnreachable(f"the input topic {topic} does not exist")
+            found.extend(Partition(topic, number) for number in sorted(numbers))
+        return found
+
+    def lag(self) -> dict[Partition, int]:
+        """Return by assigned partition how many offsets are still to be read."""
+        assigned = self._consumer.assignment()
+        with translated("asking for the lag"):
+            ends = self._consumer.end_offsets(list(assigned), TIMEOUT_MS) if assigned else {}
+        return {Partition(*tp): max(0, end - self.position(Partition(*tp))) for tp, end in sorted(ends.items())}
+
+    def close(self) -> None:
+        """Leave the group; nothing is committed here."""
+        self._consumer.close(autocommit=False, timeout_ms=3_000)
+
+
+class _Queueing(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Runs on the client's I/O thread, so it only queues; what to do is decided in the main loop."""
+
+    def __init__(self, consumer: KafkaConsumer, changes: deque[Change]) -> None:
+        self._consumer = consumer
+        self._changes = changes
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        # A position keeps the client from asking for one; paused, it reads nothing before `begin`.
+        for tp in assigned:
+            self._consumer.seek(tp, 0)
+            self._consumer.pause(tp)
+        self._queue("assigned", assigned)
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._queue("revoked", revoked)
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        self._queue("lost", lost)
+
+    def _queue(self, kind: Literal["assigned", "revoked", "lost"], partitions: Iterable[TopicPartition]) -> None:
+        found = sorted(Partition(*tp) for tp in partitions)
+        if found:
+            self._changes.append(Change(kind, found))
+
+
+def start_time_ms(start: str) -> int:
+    """Return an ISO time as ms since 1970; a time without a zone is UTC.
+
+    Raises
+    ------
+    SettingsError
+        It is neither ``latest`` nor ``earliest`` nor a time.
+    """
+    try:
+        when = datetime.fromisoformat(start)
+    except ValueError as wrong:
+        raise SettingsError(f"source.start: {start!r} is not latest, earliest or an ISO time") from wrong
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _records(found: list[Any]) -> Records:
+    return Records(
+        topic=found[0].topic,
+        partition=found[0].partition,
+        offsets=[one.offset for one in found],
+        times=[one.timestamp for one in found],
+        keys=[one.key for one in found],
+        values=[one.value for one in found],
+    )
