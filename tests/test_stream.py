@@ -1,6 +1,7 @@
 """The laws of the stream: any chunking gives the same bytes, accounting closes, incidents have one life."""
 
 import json
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -47,7 +48,7 @@ def records(part, first):
 def run(values, cuts, plan=None):
     stream, out, scores = PartitionStream(plan or Plan(), "telemetry", 0), [], []
     edges = [0, *sorted({c % len(values) for c in cuts}), len(values)]
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         result = stream.step(records(values[a:b], a))
         out += result.incidents
         scores += result.scores
