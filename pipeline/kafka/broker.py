@@ -186,7 +186,8 @@ class EmbeddedBroker:
         return state
 
     def _format(self, command: list[str]) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The leading letter keeps an id from beginning with "-", which the tool would take for an option.
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:].rstrip("=")
         done = subprocess.run([*command, "-t", cluster], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise BrokerError(f"Kafka cannot prepare {self.data}: {done.stdout[-500:]}{done.stderr[-500:]}")
