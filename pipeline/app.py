@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Callable
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipeline.codecs import FORMATS
-from pipeline.events import SettingsError
+from pipeline.events import Counts, SettingsError
 from pipeline.incidents import IncidentPlan
-from pipeline.kafka.topics import Topics
+from pipeline.job import Job, JobPlan, Parts, Summary
+from pipeline.kafka.broker import kafka_home
+from pipeline.kafka.reader import published
+from pipeline.kafka.sink import Sink
+from pipeline.kafka.source import Source
+from pipeline.kafka.topics import Topics, ensure
+from pipeline.operate.slot import transactional_id
+from pipeline.operate.summary import Standing, difference, in_words
 from pipeline.settings import Settings
-from pipeline.stream import Plan
+from pipeline.stream import PartitionStream, Plan
+from pipeline.warm import compile_kernels
 
-__all__ = ["client_options", "plan_of", "topics_of"]
+__all__ = ["client_options", "make_job", "plan_of", "topics_of"]
+
+log = logging.getLogger(__name__)
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 # Seasons stand still when clocks change: the zone's standard time counts, as on this day of no summer time anywhere
@@ -63,6 +77,59 @@ def plan_of(settings: Settings) -> Plan:
             hold_ms=round(detection.hold_hours * HOUR_MS),
         ),
     )
+
+
+def make_job(settings: Settings) -> Job:
+    """Build the job: kernels compiled, nothing connected yet.
+
+    Raises
+    ------
+    SettingsError
+        A value that only shows to be wrong beside another.
+    """
+    plan, client, topics = plan_of(settings), client_options(settings), topics_of(settings)
+    log.info("compiling kernels (seconds; longer on the first start)")
+    began = time.monotonic()
+    compile_kernels(plan)
+    log.info("kernels ready after %.1f s", time.monotonic() - began)
+
+    name = settings.kafka.transactional_id or transactional_id(settings.kafka.group, kafka_home().parent / "slots")
+
+    def open_sink() -> Sink:
+        if settings.kafka.create_topics:
+            ensure(client, topics)
+        return Sink(client, name, topics)
+
+    parts = Parts(
+        source=lambda: Source(client, settings.source.topics, settings.kafka.group),
+        sink=open_sink,
+        published=lambda: published(client, topics.current),
+        stream=lambda topic, partition: PartitionStream(plan, topic, partition),
+    )
+    source = settings.source
+    job_plan = JobPlan(
+        start=source.start,
+        history_ms=round(source.history_hours * HOUR_MS),
+        keyed_by_entity=source.keyed_by_entity,
+        max_poll_records=source.max_poll_records,
+        poll_timeout_ms=source.poll_timeout_ms,
+        summary_every_seconds=settings.job.summary_every_seconds,
+    )
+    return Job(parts, job_plan, _teller())
+
+
+def _teller() -> Callable[[Summary], None]:
+    """A voice that says what came since it last spoke."""
+    before, told_at = Counts(), time.monotonic()
+
+    def tell(summary: Summary) -> None:
+        nonlocal before, told_at
+        standing = Standing(summary.lag, summary.open_incidents, summary.entities, summary.series)
+        seconds = max(time.monotonic() - told_at, 1e-3)
+        log.info("%s", in_words(difference(summary.counts, before), seconds, standing))
+        before, told_at = deepcopy(summary.counts), time.monotonic()
+
+    return tell
 
 
 def _standard_offset_ms(time_zone: str) -> int:

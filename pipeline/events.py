@@ -15,7 +15,7 @@ The tree of errors::
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Literal, NamedTuple
 
@@ -319,6 +319,14 @@ class Counts:
     refused: int = 0
     waiting: int = 0
     by_format: dict[str, int] = field(default_factory=dict)
+
+    def add(self, part: Counts) -> None:
+        """Add what another stretch counted."""
+        for one in fields(self):
+            if one.name != "by_format":
+                setattr(self, one.name, getattr(self, one.name) + getattr(part, one.name))
+        for name, n in part.by_format.items():
+            self.by_format[name] = self.by_format.get(name, 0) + n
 
 
 class ScoreRow(msgspec.Struct, frozen=True):

@@ -103,7 +103,7 @@ class PartitionStream:
         result.counts.decoded += decoded.refused
         result.counts.refused += decoded.refused
         result.counts.by_format = decoded.by_format
-        _add(self.counts, result.counts)
+        self.counts.add(result.counts)
         return result
 
     def advance(self, samples: SampleBatch, times: list[int], offsets: list[int]) -> StepResult:
@@ -256,12 +256,3 @@ class PartitionStream:
             self.catalog.identities[s].name: round(float(v), 6) for s, v in zip(series[top], values[top], strict=True)
         }
         return dict(sorted(named.items()))
-
-
-def _add(total: Counts, part: Counts) -> None:
-    for name in ("records", "rejected", "decoded", "on_grid", "replaced", "duplicate", "late"):
-        setattr(total, name, getattr(total, name) + getattr(part, name))
-    for name in ("first_of_counter", "stale_or_non_finite", "refused", "waiting"):
-        setattr(total, name, getattr(total, name) + getattr(part, name))
-    for name, n in part.by_format.items():
-        total.by_format[name] = total.by_format.get(name, 0) + n

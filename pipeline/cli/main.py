@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline._version import __version__
-from pipeline.cli import backtest, broker, config, decode, incidents
+from pipeline.cli import backtest, broker, config, decode, incidents, run
 
 __all__ = ["app", "main"]
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(run.app)
 app.add_typer(decode.app)
 app.add_typer(backtest.app)
 app.add_typer(incidents.app, name="incidents")

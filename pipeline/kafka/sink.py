@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from kafka import KafkaProducer, TopicPartition
+from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
 from pipeline.events import CloudEvent, Fenced, ForeshockError, Rejected, ScoreRow
@@ -17,6 +19,8 @@ from pipeline.kafka.source import Committed, Partition
 from pipeline.kafka.topics import Topics
 
 __all__ = ["REJECTED_BYTES", "Sink"]
+
+log = logging.getLogger(__name__)
 
 REJECTED_BYTES = 256 * 1024
 TUNING = {"linger_ms": 5, "batch_size": 131_072, "compression_type": "lz4", "metrics_enabled": False}
@@ -27,6 +31,7 @@ LAW = {
     "retry_backoff_ms": 5,  # the default of 100 makes each commit wait 100 ms
     "max_block_ms": 8_000,
 }
+CLOSE_SECONDS = 1.0
 COMMIT_SECONDS = 8.0  # a job that is told to stop has ten in all
 CONTENT_TYPE = [("content-type", b"application/cloudevents+json")]
 
@@ -102,8 +107,12 @@ class Sink:
 
     def close(self) -> None:
         """Close the producer; a transaction still open is left to the next owner to abort."""
-        with translated("closing the producer"):
-            self._producer.close(timeout=0)
+        try:
+            self._producer.close(timeout=CLOSE_SECONDS)
+        except kafka_errors.KafkaTimeoutError as late:
+            # Its records can no longer matter, the next owner fences them; but its thread would go on trying.
+            self._producer._sender.force_close()
+            log.info("closed the producer with records unsent: %s", late)
 
     def _send(self, topic: str, value: bytes, key: bytes | None, headers: list[tuple[str, bytes]]) -> None:
         with translated(f"writing to {topic}"):

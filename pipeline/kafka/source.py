@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -9,10 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka import errors as kafka_errors
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
 from pipeline.events import BrokerUnreachable, Records, SettingsError
 from pipeline.kafka.clients import Client, connected, translated
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Change", "Committed", "Partition", "Source", "start_time_ms"]
 
@@ -29,7 +33,7 @@ LAW = {
     "key_deserializer": None,
     "value_deserializer": None,
 }
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 5_000
 
 
 class Partition(NamedTuple):
@@ -149,7 +153,10 @@ class Source:
 
     def close(self) -> None:
         """Leave the group; nothing is committed here."""
-        self._consumer.close(autocommit=False, timeout_ms=3_000)
+        try:
+            self._consumer.close(autocommit=False, timeout_ms=1_000)
+        except kafka_errors.KafkaError as late:  # the broker notices by itself when the session ends
+            log.info("left the group without a word: %s", late)
 
 
 class _Queueing(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -1,0 +1,25 @@
+"""Compiling the kernels ahead of time, so that no first record waits for it and no group waits for a member."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pipeline.events import Records
+from pipeline.stream import PartitionStream, Plan
+
+__all__ = ["compile_kernels"]
+
+MINUTE_MS = 60_000
+N_STEPS = 60
+START_MS = 1_700_000_000_000
+
+
+def compile_kernels(plan: Plan) -> None:
+    """Send an hour of two made-up hosts, one of which falls silent, through a stream that nobody keeps."""
+    stream = PartitionStream(plan, "warm-up", 0)
+    for i in range(N_STEPS):
+        time_ms = START_MS + i * MINUTE_MS
+        hosts = ("a", "b") if i < N_STEPS // 2 else ("a",)
+        rows = [{"timestamp": time_ms, "entity": host, "metric": "m", "value": float(i % 7)} for host in hosts]
+        value = msgspec.json.encode(rows)
+        stream.step(Records("warm-up", 0, [i], [time_ms], [None], [value]))
