@@ -64,7 +64,9 @@ def numbers(decoded: Decoded) -> np.ndarray:
 def rows_of(decoded: Decoded, catalog: Catalog) -> list[tuple[Any, ...]]:
     samples = decoded.samples
     columns = (samples.series_id, samples.time, samples.start, samples.value, samples.kind)
-    return [(catalog.identities[i], *rest[:2], repr(rest[2]), rest[3]) for i, *rest in zip(*map(list, columns), strict=True)]
+    return [
+        (catalog.identities[i], *rest[:2], repr(rest[2]), rest[3]) for i, *rest in zip(*map(list, columns), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("name", FORMATS)
