@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from models.card import Card
+
 __all__ = ["Bundle"]
 
 Floats = npt.NDArray[np.float64]
@@ -26,6 +28,8 @@ class Bundle:
         What was learned of each entity's calibration, by entity.
     threshold_shift
         Decades added to the threshold that follows from the alert budget.
+    card
+        From what it was trained, and what it must answer when it is loaded.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Bundle:
     series: dict[tuple[str, str], Floats] = field(default_factory=dict)
     entities: dict[str, Floats] = field(default_factory=dict)
     threshold_shift: float = 0.0
+    card: Card = field(default_factory=Card)
 
     @property
     def has_detector(self) -> bool:

@@ -9,8 +9,9 @@ The tree of errors::
     ├── BrokerError           Kafka answered with something that needs a person (exit 1)
     │   ├── BrokerUnreachable    nobody answers; the job waits and says so
     │   └── PermissionDenied     the broker refuses this user
-    ├── Fenced                another process owns the work; drop all state, take over anew
-    └── ModelError            a bundle is missing, damaged, or asks for features that are not computed
+    └── Fenced                another process owns the work; drop all state, take over anew
+
+What goes wrong with models is a tree of its own, ``models.errors.ModelError``: models know nothing of the pipeline.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ __all__ = [
     "Incident",
     "InputError",
     "Kind",
-    "ModelError",
     "ModelInForce",
     "Origin",
     "PermissionDenied",
@@ -86,10 +86,6 @@ class PermissionDenied(BrokerError):
 
 class Fenced(ForeshockError):
     """Another process owns the work now, or the outcome of a commit is unknown."""
-
-
-class ModelError(ForeshockError):
-    """A bundle is missing, damaged, or asks for features that are not computed here."""
 
 
 class Kind(IntEnum):

@@ -12,7 +12,7 @@ from pipeline.cli import backtest, broker, config, decode, incidents, run
 
 __all__ = ["app", "main"]
 
-USAGE, FAILED, INTERRUPTED = 2, 1, 130
+FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     name="foreshock",
@@ -56,7 +56,8 @@ def version(
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; never returns.
 
-    Exits with 0, 1 (Kafka or the model needs a person), 2 (the settings or the command are wrong) or 130 (Ctrl-C).
+    Exits with 0, 1 (Kafka or the model store needs a person), 2 (the settings or the command are wrong), 3 (a
+    promotion was refused by the rule) or 130 (Ctrl-C).
     """
     try:
         app(args=arguments, standalone_mode=True)
@@ -66,9 +67,16 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(FAILED)
     except Exception as error:
+        from models.errors import ModelError, PromotionRefused
         from pipeline.events import ForeshockError, InputError, SettingsError
 
-        if not isinstance(error, ForeshockError):
+        if not isinstance(error, (ForeshockError, ModelError)):
             raise
         typer.echo(f"foreshock: {error}", err=True)
-        sys.exit(USAGE if isinstance(error, (InputError, SettingsError)) else FAILED)
+        sys.exit(
+            USAGE
+            if isinstance(error, (InputError, SettingsError))
+            else REFUSED
+            if isinstance(error, PromotionRefused)
+            else FAILED
+        )
