@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from models.bundle import Bundle
-from pipeline.events import CloudEvent, InputError, SampleBatch, SeriesIdentity
+from pipeline.events import CloudEvent, SampleBatch, SeriesIdentity
+from pipeline.recordings import Recording, recording
 from pipeline.stream import PartitionStream, Plan, StepResult
+from pipeline.verdicts import Verdicts
 
-__all__ = ["backtest", "numeric_columns", "train"]
+__all__ = ["Backtest", "backtest", "replay", "train"]
 
-CHUNK_ROWS = 2_000
-NOT_METRICS = ("timestamp", "label")
+CHUNK_SAMPLES = 100_000
+ENTITY_CLASS = "host"
+# scores are taken from the stream as arrays: none needs to become an event
+NO_SCORES = {"low_mark": 2.0, "publish_all_scores": False}
+
+Ints = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What a job would have said of recordings.
+
+    ``tables`` has one frame an entity: see :func:`backtest`. ``incidents`` are the events in the order of publishing.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    incidents: list[CloudEvent]
 
 
 def backtest(
@@ -24,7 +42,7 @@ def backtest(
     train_frame: pd.DataFrame | None,
     plan: Plan,
     entity: str = "entity",
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> tuple[pd.DataFrame, list[CloudEvent]]:
     """Score a wide frame: ``timestamp`` (naive times are UTC) and one numeric column a metric.
 
@@ -49,76 +67,81 @@ def backtest(
     incidents
         The events a job would have published.
     """
-    bundle = None if train_frame is None else train(train_frame, plan, entity)
-    stream = PartitionStream(replace(plan, publish_all_scores=True), "backtest", 0, bundle)
-    metrics, events, rows = numeric_columns(test), [], []
-    for done, result in _run(stream, test, metrics, entity):
-        events += result.incidents
-        rows += result.scores
-        if on_progress is not None:
-            on_progress(done, len(test))
-    return _frame(test, metrics, rows), events
+    bundle = None if train_frame is None else train([recording(train_frame, entity)], plan)
+    result = replay([recording(test, entity)], plan, bundle, on_progress)
+    return result.tables[entity], result.incidents
 
 
-def train(frame: pd.DataFrame, plan: Plan, entity: str = "entity") -> Bundle:
-    """Learn from a wide frame; the bundle is all that is handed on."""
-    stream = PartitionStream(replace(plan, low_mark=2.0), "training", 0)
-    for _ in _run(stream, frame, numeric_columns(frame), entity):
+def train(recordings: Sequence[Recording], plan: Plan, on_progress: Progress | None = None) -> Bundle:
+    """Learn from recordings; the bundle is all that is handed on."""
+    stream = PartitionStream(replace(plan, **NO_SCORES), "training", 0)  # type: ignore[arg-type]
+    for _ in _run(stream, recordings, on_progress):
         continue
     return stream.learned("trained", "0")
 
 
-def numeric_columns(frame: pd.DataFrame) -> list[str]:
-    """The metrics of a wide frame, without timestamp and label.
+def replay(
+    recordings: Sequence[Recording], plan: Plan, bundle: Bundle | None = None, on_progress: Progress | None = None
+) -> Backtest:
+    """Send recordings of many entities, merged in order of time, down the road of the live job.
 
-    Raises
-    ------
-    InputError
-        If there is no ``timestamp`` column or no numeric one.
+    Parameters
+    ----------
+    recordings
+        One an entity. They share a partition, as on a topic: an entity that ends early is silent beside the others.
+    plan, bundle, on_progress
+        As in :func:`backtest`.
     """
-    if "timestamp" not in frame:
-        raise InputError(f"no column 'timestamp' among {', '.join(map(str, frame.columns))}")
-    metrics = [str(c) for c in frame.select_dtypes("number").columns if c not in NOT_METRICS]
-    if not metrics:
-        raise InputError(f"no numeric column besides the timestamp among {', '.join(map(str, frame.columns))}")
-    return metrics
-
-
-def epoch_ns(times: pd.Series) -> npt.NDArray[np.int64]:
-    """Event times in ns since 1970; naive ones are UTC."""
-    return pd.to_datetime(times, utc=True).dt.tz_localize(None).to_numpy("datetime64[ns]").astype(np.int64)
+    stream = PartitionStream(replace(plan, **NO_SCORES), "backtest", 0, bundle)  # type: ignore[arg-type]
+    verdicts = Verdicts(stream, recordings, series_ids(stream, recordings))
+    stream.observer = verdicts.see
+    incidents = [event for result in _run(stream, recordings, on_progress) for event in result.incidents]
+    return Backtest(verdicts.tables(), incidents)
 
 
 def _run(
-    stream: PartitionStream, frame: pd.DataFrame, metrics: list[str], entity: str
-) -> Iterator[tuple[int, StepResult]]:
-    times, values = epoch_ns(frame["timestamp"]), frame[metrics].to_numpy(np.float64)
-    ids = [stream.catalog.series_id(SeriesIdentity(entity, "host", metric)) for metric in metrics]
-    for start in range(0, len(frame), CHUNK_ROWS):
-        end = min(len(frame), start + CHUNK_ROWS)
-        samples = _samples(np.array(ids, np.int32), times[start:end], values[start:end])
-        yield end, stream.advance(samples, (times[start:end] // 1_000_000).tolist(), list(range(start, end)))
-    yield len(frame), stream.flush(len(frame) - 1)
+    stream: PartitionStream, recordings: Sequence[Recording], on_progress: Progress | None
+) -> Iterator[StepResult]:
+    """Step through all rows in order of time; rows of equal times follow the order of the recordings."""
+    which = np.repeat(np.arange(len(recordings)), [len(one) for one in recordings])
+    row = np.concatenate([np.arange(len(one)) for one in recordings])
+    times = np.concatenate([one.times for one in recordings])
+    order = np.argsort(times, kind="stable")
+    ids = series_ids(stream, recordings)
+    size = max(1, CHUNK_SAMPLES // max(len(one) for one in ids))
+    for start in range(0, len(order), size):
+        chunk = order[start : start + size]
+        parts = []
+        for k in np.unique(which[chunk]):
+            records = np.flatnonzero(which[chunk] == k)
+            parts.append(_samples(recordings[k], ids[k], row[chunk[records]], records))
+        offsets = list(range(start, start + len(chunk)))
+        yield stream.advance(_joined(parts), (times[chunk] // 1_000_000).tolist(), offsets)
+        if on_progress is not None:
+            on_progress(start + len(chunk), len(order))
+    yield stream.flush(max(0, len(order) - 1))
 
 
-def _samples(ids: npt.NDArray[np.int32], times: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> SampleBatch:
-    n_rows, n_metrics = values.shape
-    n = n_rows * n_metrics
-    record = np.repeat(np.arange(n_rows, dtype=np.int32), n_metrics)
+def series_ids(stream: PartitionStream, recordings: Sequence[Recording]) -> list[npt.NDArray[np.int32]]:
+    """Ids of each recording's metrics; -1 where the quota is full."""
+    return [
+        np.array([stream.catalog.series_id(SeriesIdentity(one.entity, ENTITY_CLASS, m)) for m in one.metrics], np.int32)
+        for one in recordings
+    ]
+
+
+def _samples(one: Recording, ids: npt.NDArray[np.int32], rows: Ints, records: Ints) -> SampleBatch:
+    n = len(rows) * len(ids)
     return SampleBatch(
-        np.tile(ids, n_rows), times[record], values.ravel(), np.zeros(n, np.uint8), np.zeros(n, np.int64), record
+        np.tile(ids, len(rows)),
+        np.repeat(one.times[rows], len(ids)),
+        one.values[rows].ravel(),
+        np.zeros(n, np.uint8),
+        np.zeros(n, np.int64),
+        np.repeat(records, len(ids)).astype(np.int32),
     )
 
 
-def _frame(test: pd.DataFrame, metrics: list[str], rows: list) -> pd.DataFrame:  # type: ignore[type-arg]
-    out = pd.DataFrame({"timestamp": test["timestamp"].to_numpy()})
-    times = epoch_ns(test["timestamp"]) // 1_000_000
-    at = np.searchsorted(times, np.array([row.time_ms for row in rows], np.int64))
-    at = np.minimum(at, len(times) - 1)
-    for name, of in (("score", np.float64), ("threshold", np.float64), ("over_threshold", bool), ("anomaly", bool)):
-        column = np.full(len(test), np.nan) if of is np.float64 else np.zeros(len(test), bool)
-        column[at] = [getattr(row, name) for row in rows]
-        out[name] = column
-    contributions = np.zeros((len(test), len(metrics)))
-    contributions[at] = [[row.contributions.get(metric, 0.0) for metric in metrics] for row in rows]
-    return out.assign(**{f"contribution.{metric}": contributions[:, i] for i, metric in enumerate(metrics)})
+def _joined(parts: list[SampleBatch]) -> SampleBatch:
+    names = [one.name for one in fields(SampleBatch)]
+    return SampleBatch(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

@@ -6,6 +6,7 @@ random number: the same records give the same bytes, however they were polled.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,7 +32,7 @@ from pipeline.narrative import Narrator, iso_time
 from pipeline.publication import Publication, restored
 from pipeline.scoring import Scored, Scoring
 
-__all__ = ["PartitionStream", "Plan", "StepResult"]
+__all__ = ["Judged", "PartitionStream", "Plan", "StepResult"]
 
 CONTRIBUTIONS_TOLD = 10
 
@@ -62,6 +63,16 @@ class StepResult:
     scores: list[ScoreRow] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One wave as it was judged: its feature matrix, its scores, and per group whether an incident is open after it."""
+
+    wave: Wave
+    features: npt.NDArray[np.float64]
+    scored: Scored
+    is_open: npt.NDArray[np.bool_]
+
+
 class PartitionStream:
     """One partition's whole state and the only way to move it.
 
@@ -73,11 +84,17 @@ class PartitionStream:
         Where the records come from; named in every incident.
     bundle
         A trained model with what it knows of series and entities, or None for recursive baselines alone.
+
+    Attributes
+    ----------
+    observer
+        Is shown every wave after it was judged, for tables and explanations; it can change nothing.
     """
 
     def __init__(self, plan: Plan, topic: str, partition: int, bundle: Bundle | None = None) -> None:
         self.plan, self.topic, self.partition, self.bundle = plan, topic, partition, bundle
         self.counts = Counts()
+        self.observer: Callable[[Judged], None] | None = None
         self.catalog = Catalog(plan.max_series)
         self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
         self.features = Features(plan.utc_offset_ms)
@@ -174,15 +191,18 @@ class PartitionStream:
     def _judge(self, closed: Closed, offsets: list[int], result: StepResult) -> StepResult:
         told: list[tuple[int, str, CloudEvent]] = []
         for wave in closed.waves:
-            scored = self._score(wave)
+            features, scored = self._score(wave)
             told += self._move_incidents(wave, scored, offsets)
             self._tell_scores(wave, scored, offsets, result)
+            if self.observer is not None:
+                is_open = np.array([self.incidents.is_open(int(e)) for e in wave.entity[wave.bounds[:-1]]], bool)
+                self.observer(Judged(wave, features, scored, is_open))
         for silence in closed.silences:
             told += self._move_silence(silence, offsets)
         result.incidents = [event for *_, event in sorted(told, key=lambda item: item[:2])]
         return result
 
-    def _score(self, wave: Wave) -> Scored:
+    def _score(self, wave: Wave) -> tuple[npt.NDArray[np.float64], Scored]:
         grid = self.grid.view
         entities = wave.entity[wave.bounds[:-1]]
         times = wave.time_ms[wave.bounds[:-1]]
@@ -191,7 +211,7 @@ class PartitionStream:
             hold[:] = [self.incidents.holds(int(e), int(t)) for e, t in zip(entities, times, strict=True)]
         features = self.features.observe(wave, grid.links[2][wave.series], np.repeat(hold, np.diff(wave.bounds)))
         self._last_features[wave.series] = features
-        return self.scoring.score(wave, features, grid, hold)
+        return features, self.scoring.score(wave, features, grid, hold)
 
     def _move_incidents(self, wave: Wave, scored: Scored, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
         told = []

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pipeline.cli.options import Config, Set, loaded
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["app"]
 
@@ -42,10 +39,11 @@ def backtest(
     from pipeline.backtest import backtest as run
     from pipeline.cli.picture import event_line
     from pipeline.events import InputError
+    from pipeline.recordings import read_table
 
     plan = plan_of(loaded(config, overrides).settings)
-    train_frame = None if train is None else _table(train)
-    frame, events = run(_table(test), train_frame, plan, entity or test.stem, None)
+    train_frame = None if train is None else read_table(train)
+    frame, events = run(read_table(test), train_frame, plan, entity or test.stem, None)
     try:
         frame.to_parquet(out, index=False)
     except OSError as error:
@@ -55,14 +53,3 @@ def backtest(
     opened = sum(event.data.revision == 1 for event in events)
     typer.echo(f"{len(frame):,} rows, {int(frame['over_threshold'].sum()):,} over the threshold, {opened} incidents")
     typer.echo(f"wrote {out}")
-
-
-def _table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    from pipeline.events import InputError
-
-    try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a table: {error}") from error
