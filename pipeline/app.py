@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipeline.codecs import FORMATS
+from pipeline.dialect import RSYSLOG, Dialect, JsonMapping
 from pipeline.events import Counts, SettingsError
 from pipeline.incidents import IncidentPlan
 from pipeline.job import Job, JobPlan, Parts, Summary
@@ -25,7 +26,7 @@ from pipeline.settings import Settings
 from pipeline.stream import PartitionStream, Plan
 from pipeline.warm import compile_kernels
 
-__all__ = ["client_options", "make_job", "plan_of", "topics_of"]
+__all__ = ["client_options", "dialect_of", "make_job", "plan_of", "topics_of"]
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ def plan_of(settings: Settings) -> Plan:
     incidents, detection = settings.incidents, settings.detection
     return Plan(
         formats=settings.source.formats,
+        dialect=dialect_of(settings),
         max_series=settings.entities.max_series_per_partition,
         max_future_ms=round(settings.grid.max_future_seconds * 1000),
         silence_rhythms=incidents.silence_rhythms,
@@ -77,6 +79,37 @@ def plan_of(settings: Settings) -> Plan:
             hold_ms=round(detection.hold_hours * HOUR_MS),
         ),
     )
+
+
+def dialect_of(settings: Settings) -> Dialect:
+    """Return how senders are read.
+
+    Raises
+    ------
+    SettingsError
+        ``codecs.topics`` names a format that there is not.
+    """
+    entities, codecs = settings.entities, settings.codecs
+    for pair in codecs.topics:
+        if pair.partition("=")[2] not in FORMATS:
+            raise SettingsError(f"codecs.topics: {pair!r} names no format; there are {', '.join(FORMATS)}")
+    return Dialect(
+        entity_attributes=entities.attributes,
+        resource_labels=entities.resource_labels,
+        dropped_labels=entities.dropped_labels,
+        entity_pattern=entities.name_pattern,
+        graphite_pattern=entities.graphite_pattern,
+        classes=_pairs(entities.classes),
+        unknown=entities.unknown,
+        rising_metrics=codecs.rising_metrics,
+        collectd_rates=codecs.collectd_rates,
+        topic_formats=_pairs(codecs.topics),
+        mappings=(*(JsonMapping(**one.model_dump()) for one in codecs.json), *RSYSLOG),
+    )
+
+
+def _pairs(given: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((left, right) for left, _, right in (pair.partition("=") for pair in given))
 
 
 def make_job(settings: Settings) -> Job:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from models.bundle import Bundle
 from pipeline.catalog import Catalog
 from pipeline.codecs import decode
+from pipeline.dialect import DEFAULT, Dialect
 from pipeline.events import (
     CloudEvent,
     Counts,
@@ -42,6 +43,7 @@ class Plan:
     """Everything that decides, as plain values; equal plans and equal records give equal bytes."""
 
     formats: tuple[str, ...] = ()
+    dialect: Dialect = DEFAULT
     max_series: int = 200_000
     max_future_ms: int = 3_600_000
     silence_rhythms: int = 6
@@ -113,7 +115,7 @@ class PartitionStream:
         2. samples fill cells of event time, and watermarks close them;
         3. closed cells become features, features become scores, scores move incidents, wave after wave.
         """
-        decoded = decode(records, self.catalog, self.plan.formats)
+        decoded = decode(records, self.catalog, self.plan.formats, self.plan.dialect)
         result = self.advance(decoded.samples, records.times, records.offsets)
         result.rejected = decoded.rejected
         result.counts.records, result.counts.rejected = len(records), len(decoded.rejected)

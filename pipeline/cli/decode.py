@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.catalog import Catalog
     from pipeline.codecs import Decoded
     from pipeline.events import Records
+    from pipeline.settings import Settings
 
 __all__ = ["app"]
 
@@ -55,10 +56,9 @@ def decode(
 
     from pipeline.codecs.report import lines_of, report_of
 
-    source = (
-        _from_files(paths or [], topic) if not topic else _from_topic(config, overrides, bootstrap, topic, n_records)
-    )
-    parts = _decoded(source, formats or [])
+    settings = loaded(config, overrides, bootstrap).settings
+    source = _from_topic(settings, topic, n_records) if topic else _from_files(paths or [])
+    parts = _decoded(source, formats or [], settings)
     report = report_of(parts)
     if out is not None:
         _write(parts, out)
@@ -71,7 +71,7 @@ def decode(
         typer.echo(f"wrote     {out}")
 
 
-def _from_files(paths: list[Path], topic: str) -> Iterator[Records]:
+def _from_files(paths: list[Path]) -> Iterator[Records]:
     from pipeline.events import SettingsError
 
     if not paths:
@@ -79,13 +79,11 @@ def _from_files(paths: list[Path], topic: str) -> Iterator[Records]:
     yield from (_read(path) for path in paths)
 
 
-def _from_topic(
-    config: str | None, overrides: list[str] | None, bootstrap: str | None, topic: str, n_records: int
-) -> Iterator[Records]:
+def _from_topic(settings: Settings, topic: str, n_records: int) -> Iterator[Records]:
     from pipeline.app import client_options
     from pipeline.kafka.follow import read_last
 
-    yield from read_last(client_options(loaded(config, overrides, bootstrap).settings), topic, n_records)
+    yield from read_last(client_options(settings), topic, n_records)
 
 
 def _read(path: Path) -> Records:
@@ -112,7 +110,8 @@ def _is_capture(content: bytes) -> bool:
     return all(word in first for word in (b'"offset"', b'"partition"', b'"value"'))
 
 
-def _decoded(source: Iterable[Records], formats: list[str]) -> list[tuple[Decoded, Catalog]]:
+def _decoded(source: Iterable[Records], formats: list[str], settings: Settings) -> list[tuple[Decoded, Catalog]]:
+    from pipeline.app import dialect_of
     from pipeline.catalog import Catalog
     from pipeline.codecs import FORMATS
     from pipeline.codecs import decode as decode_records
@@ -121,11 +120,12 @@ def _decoded(source: Iterable[Records], formats: list[str]) -> list[tuple[Decode
     for name in formats:
         if name not in FORMATS:
             raise SettingsError(f"--format {name}: there are {', '.join(FORMATS)}")
+    dialect = dialect_of(settings)
     catalogs: dict[tuple[str, int], Catalog] = {}
     parts = []
     for records in source:
         catalog = catalogs.setdefault((records.topic, records.partition), Catalog())
-        parts.append((decode_records(records, catalog, formats), catalog))
+        parts.append((decode_records(records, catalog, formats, dialect), catalog))
     return parts
 
 

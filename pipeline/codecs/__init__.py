@@ -7,11 +7,27 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.catalog import Catalog
-from pipeline.codecs import influx, otlp_json, otlp_proto, plain_json
+from pipeline.codecs import (
+    collectd_json,
+    graphite,
+    influx,
+    json_mapped,
+    metricbeat,
+    otlp_json,
+    otlp_proto,
+    plain_json,
+    prometheus_adapter,
+    prometheus_remote_write,
+    prometheus_text,
+    putval,
+    telegraf_json,
+)
+from pipeline.codecs.probes import format_of
 from pipeline.codecs.writer import SampleWriter
+from pipeline.dialect import DEFAULT, Dialect
 from pipeline.events import CodecError, Records, Rejected, SampleBatch
 
-__all__ = ["FORMATS", "Codec", "Decoded", "decode", "format_of"]
+__all__ = ["FORMATS", "Codec", "Decoded", "Dialect", "decode", "format_of"]
 
 
 class Codec(Protocol):
@@ -21,16 +37,27 @@ class Codec(Protocol):
     def NAME(self) -> str:
         """The format's name."""
 
-    def sniff(self, value: bytes) -> bool:
-        """Whether the bytes look like this format."""
-
     def decode(self, value: bytes, out: SampleWriter, record_time_ms: int) -> None:
         """Write the record's samples."""
 
 
-# In the order of asking: the more telling bytes first.
-CODECS: tuple[Codec, ...] = (otlp_proto, otlp_json, plain_json, influx)
-FORMATS: tuple[str, ...] = tuple(codec.NAME for codec in CODECS)
+_CODECS: tuple[Codec, ...] = (
+    otlp_proto,
+    otlp_json,
+    influx,
+    telegraf_json,
+    prometheus_remote_write,
+    prometheus_text,
+    prometheus_adapter,
+    collectd_json,
+    graphite,
+    putval,
+    metricbeat,
+    plain_json,
+    json_mapped,
+)
+CODECS: dict[str, Codec] = {codec.NAME: codec for codec in _CODECS}
+FORMATS: tuple[str, ...] = tuple(CODECS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +85,7 @@ class Decoded:
     skipped: dict[str, int]
 
 
-def decode(records: Records, catalog: Catalog, formats: Sequence[str] = ()) -> Decoded:
+def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dialect: Dialect = DEFAULT) -> Decoded:
     """Decode records to samples; bytes that cannot become samples become Rejected, never an exception.
 
     Parameters
@@ -69,25 +96,30 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = ()) -> D
         The partition's; new series are added to it.
     formats
         Format names to choose from, () for all. A single name is taken without looking at the bytes.
+    dialect
+        What the configuration says of the senders.
 
     Raises
     ------
     ValueError
         If a format name is unknown.
     """
-    codecs = _chosen(formats)
-    out, by_format = SampleWriter(catalog), dict[str, int]()
+    allowed = _allowed(records.topic, formats, dialect)
+    out, by_format = SampleWriter(catalog, dialect), dict[str, int]()
     for row, value in enumerate(records.values):
         if not value or value.isspace():
             continue
         out.record = row
-        codec = codecs[0] if len(codecs) == 1 else format_of(value, codecs)
-        if codec is None:
+        name = allowed[0] if len(allowed) == 1 else format_of(value, dialect)
+        if name is None:
             out.reject("unknown_format", f"begins with {value[:24]!r}")
             continue
-        by_format[codec.NAME] = by_format.get(codec.NAME, 0) + 1
+        if allowed and name not in allowed:
+            out.reject("unexpected_format", f"{name}, where {', '.join(allowed)} are expected")
+            continue
+        by_format[name] = by_format.get(name, 0) + 1
         try:
-            codec.decode(value, out, records.times[row])
+            CODECS[name].decode(value, out, records.times[row])
         except CodecError as error:
             out.reject(error.reason, error.detail)
         except RecursionError as error:
@@ -95,19 +127,14 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = ()) -> D
     return Decoded(out.batch(), _rejected(records, out), by_format, out.refused, out.skipped)
 
 
-def format_of(value: bytes, codecs: Sequence[Codec] = CODECS) -> Codec | None:
-    """The first codec whose format the bytes look like, or None."""
-    for codec in codecs:
-        if codec.sniff(value):
-            return codec
-    return None
-
-
-def _chosen(formats: Sequence[str]) -> Sequence[Codec]:
-    unknown = sorted(set(formats) - set(FORMATS))
-    if unknown:
-        raise ValueError(f"unknown format {unknown[0]!r}; known are {', '.join(FORMATS)}")
-    return [codec for codec in CODECS if codec.NAME in formats] if formats else CODECS
+def _allowed(topic: str, formats: Sequence[str], dialect: Dialect) -> tuple[str, ...]:
+    """Formats to choose from: the topic's own, else those given."""
+    fixed = dict(dialect.topic_formats).get(topic)
+    chosen = (fixed,) if fixed else tuple(formats)
+    for name in chosen:
+        if name not in CODECS:
+            raise ValueError(f"unknown format {name!r}; known are {', '.join(FORMATS)}")
+    return chosen
 
 
 def _rejected(records: Records, out: SampleWriter) -> list[Rejected]:

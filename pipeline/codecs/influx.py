@@ -1,7 +1,8 @@
 """Influx line protocol, as Telegraf sends it by default: ``cpu,host=a,cpu=cpu0 usage_idle=97.1,n=3i 1458229140``.
 
-A metric is ``measurement.field``; tags are labels, the tag ``host`` is the entity. The protocol does not say
-what is a counter: every sample is a gauge. Text fields are no samples: they are skipped and counted.
+A metric is ``measurement.field``; the tag that names the host is the entity, all others are labels. What only counts up
+the protocol does not say, the setting ``codecs.rising_metrics`` does. Text fields are no samples: they are skipped and
+counted.
 """
 
 from __future__ import annotations
@@ -10,31 +11,24 @@ import re
 
 from pipeline.catalog import NEVER_SEEN
 from pipeline.codecs.clock import epoch_ns
+from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
+from pipeline.dialect import Dialect
 from pipeline.events import CodecError, Kind, SeriesIdentity
 
-__all__ = ["NAME", "decode", "sniff"]
+__all__ = ["NAME", "decode"]
 
 NAME = "influx"
 # A backslash escapes the one separator after it and stands for itself before anything else.
 _BLANK = re.compile(rb"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _KEY = re.compile(rb'(?![{}\[\]"])(?:[^ \\\n]++|\\ ?+)++ ++')
 _FIELD = re.compile(rb'((?:[^,= "\\\n]++|\\[,= "]?+)++)=("(?:[^"\\]++|\\.)*+"|[^", \r\n]++)', re.DOTALL)
-_FIELD_HEAD = re.compile(rb'(?:[^,= "\\\n]++|\\[,= "]?+)++=[^, \r\n]')
 _END = re.compile(rb"(?: ++(-?[0-9]{1,40}))?+[ \t\r]*+(?:\n|\Z)")
 _SPLIT_COMMA, _SPLIT_EQUALS = re.compile(r"(?<!\\),"), re.compile(r"(?<!\\)=")
 _UNESCAPE = re.compile(r"\\([, =])")
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,20}[iu]")
 _FLOAT = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?[iI]nf|[nN]a[nN]")
 _BOOLEANS = {b"t": 1.0, b"true": 1.0, b"f": 0.0, b"false": 0.0}
-_HEAD_BYTES = 4096
-
-
-def sniff(value: bytes) -> bool:
-    """Whether the first line that is no comment looks like key, space, field=value."""
-    head = value[:_HEAD_BYTES]
-    key = _KEY.match(head, _after_blanks(head, 0))
-    return key is not None and _FIELD_HEAD.match(head, key.end()) is not None
 
 
 def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
@@ -79,7 +73,7 @@ def _write_line(value: bytes, start: int, out: SampleWriter, record_time_ms: int
 
 def _write_field(key: bytes, name: bytes, text: bytes, time_ns: int, out: SampleWriter) -> None:
     if text.startswith(b'"'):
-        out.skip("influx_text_field")
+        out.skip("text_field")
         return
     amount = _BOOLEANS.get(text.lower())
     if amount is None:
@@ -89,12 +83,13 @@ def _write_field(key: bytes, name: bytes, text: bytes, time_ns: int, out: Sample
     raw = key + b" " + name
     series_id = out.catalog.known(raw)
     if series_id == NEVER_SEEN:
-        series_id = out.series(_identity(key, name))
+        series_id = out.series(_identity(key, name, out.dialect))
         out.catalog.remember(raw, series_id)
-    out.add(series_id, time_ns, amount, Kind.GAUGE)
+    kind = out.dialect.kind_of(out.catalog.identities[series_id].metric) if series_id >= 0 else Kind.GAUGE
+    out.add(series_id, time_ns, amount, kind)
 
 
-def _identity(key: bytes, name: bytes) -> SeriesIdentity:
+def _identity(key: bytes, name: bytes, dialect: Dialect) -> SeriesIdentity:
     try:
         text, field = key.decode(), _plain(name.decode())
     except UnicodeDecodeError as error:
@@ -106,10 +101,9 @@ def _identity(key: bytes, name: bytes) -> SeriesIdentity:
         if not rest or not tag_key:
             raise CodecError("bad_tag", repr(tag[:60]))
         labels[_plain(tag_key)] = _plain(rest[0])
-    host = labels.pop("host", "")
-    entity, entity_class = (host, "host") if host else ("unknown", "unknown")
+    entity, entity_class, kept = dialect.split(labels)
     metric = f"{_plain(measurement)}.{field}"
-    return SeriesIdentity(entity, entity_class, metric, tuple(sorted(labels.items())))
+    return SeriesIdentity(entity, entity_class, metric, kept, unit_of(metric))
 
 
 def _plain(text: str) -> str:

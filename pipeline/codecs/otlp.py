@@ -18,10 +18,21 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from pipeline.codecs.scalars import label_text
+from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
+from pipeline.dialect import Dialect
 from pipeline.events import CodecError, Kind, Origin, SeriesIdentity
 
-__all__ = ["DELTA_TEMPORALITY", "NO_RECORDED_VALUE", "MetricWriter", "Point", "entity_of", "labels_of", "sum_kind"]
+__all__ = [
+    "DELTA_TEMPORALITY",
+    "NO_RECORDED_VALUE",
+    "MetricWriter",
+    "Point",
+    "Source",
+    "labels_of",
+    "source_of",
+    "sum_kind",
+]
 
 DELTA_TEMPORALITY = 1
 NO_RECORDED_VALUE = 1  # bit of a point's flags
@@ -38,13 +49,21 @@ class Point(NamedTuple):
     stale: bool
 
 
-def entity_of(resource: Mapping[str, object]) -> tuple[str, str]:
-    """Entity and class of a resource: its host, else its service, else unknown."""
-    for key, entity_class in (("host.name", "host"), ("service.name", "service")):
-        name = label_text(resource.get(key))
-        if name:
-            return name, entity_class
-    return "unknown", "unknown"
+class Source(NamedTuple):
+    """Whose metrics a resource's are: entity, class, and the labels that tell its parts apart."""
+
+    entity: str
+    entity_class: str
+    labels: Labels
+
+
+def source_of(dialect: Dialect, resource: Mapping[str, object]) -> Source:
+    """Entity of a resource, and its attributes that become labels of every metric."""
+    wanted = (*dialect.entity_attributes, *dialect.resource_labels)
+    texts = {key: label_text(resource[key]) for key in wanted if key in resource}
+    entity, entity_class, named_by = dialect.entity_of(texts)
+    kept = [(key, texts[key]) for key in dialect.resource_labels if key != named_by and texts.get(key)]
+    return Source(entity, entity_class, tuple(sorted(kept)))
 
 
 def labels_of(attributes: Mapping[str, object]) -> Labels:
@@ -67,14 +86,14 @@ class MetricWriter:
     ----------
     out
         Where the samples go.
-    entity
-        Entity and class.
+    source
+        Whose metric it is.
     name, unit
         The metric's.
     """
 
-    def __init__(self, out: SampleWriter, entity: tuple[str, str], name: str, unit: str) -> None:
-        self._out, self._entity, self._name, self._unit = out, entity, name, unit
+    def __init__(self, out: SampleWriter, source: Source, name: str, unit: str) -> None:
+        self._out, self._source, self._name, self._unit = out, source, name, unit_of(name, unit)
 
     def number(self, point: Point, value: float | None, kind: int) -> None:
         """Write a number data point; None is no value at all, an error unless the point is flagged.
@@ -101,9 +120,15 @@ class MetricWriter:
         self._add(self._name, point._replace(labels=labels), value, Kind.GAUGE | Origin.SUMMARY)
 
     def _add(self, name: str, point: Point, value: float, kind: int, unit: str | None = None) -> None:
-        entity, entity_class = self._entity
-        identity = SeriesIdentity(entity, entity_class, name, point.labels, self._unit if unit is None else unit)
+        entity, entity_class, common = self._source
+        labels = _joined(common, point.labels) if common else point.labels
+        identity = SeriesIdentity(entity, entity_class, name, labels, self._unit if unit is None else unit)
         series_id = self._out.series(identity)
         if point.stale:
             value, kind = math.nan, kind | Origin.STALE
         self._out.add(series_id, point.time_ns, value, kind, point.start_ns)
+
+
+def _joined(common: Labels, own: Labels) -> Labels:
+    """Labels of resource and point together; the point's own win."""
+    return tuple(sorted({**dict(common), **dict(own)}.items()))

@@ -5,25 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from pipeline.codecs.otlp import NO_RECORDED_VALUE, MetricWriter, Point, entity_of, labels_of, sum_kind
+from pipeline.codecs.json_input import parsed
+from pipeline.codecs.otlp import NO_RECORDED_VALUE, MetricWriter, Point, Source, labels_of, source_of, sum_kind
 from pipeline.codecs.scalars import number
 from pipeline.codecs.writer import SampleWriter
 from pipeline.events import CodecError, Kind, Origin
 
-__all__ = ["NAME", "decode", "sniff"]
+__all__ = ["NAME", "decode"]
 
 NAME = "otlp-json"
-_HEAD_BYTES = 256
-_decoder = msgspec.json.Decoder()
 _ENUMS = {"AGGREGATION_TEMPORALITY_DELTA": 1, "AGGREGATION_TEMPORALITY_CUMULATIVE": 2}  # not OTLP, but protobuf JSON
-
-
-def sniff(value: bytes) -> bool:
-    """Whether the bytes begin like a JSON object that holds resourceMetrics."""
-    head = value[:_HEAD_BYTES].lstrip()
-    return head[:1] == b"{" and b'"resourceMetrics"' in head
 
 
 def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
@@ -34,10 +25,7 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     CodecError
         If the bytes are not an OTLP metrics message.
     """
-    try:
-        message = _decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CodecError("bad_json", str(error)[:200]) from error
+    message = parsed(value)
     for resource in _list(_object(message), "resourceMetrics"):
         try:
             _write_resource(_object(resource), out)
@@ -46,21 +34,21 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
 
 
 def _write_resource(resource: dict[str, Any], out: SampleWriter) -> None:
-    entity = entity_of(_attributes(_object(resource.get("resource") or {})))
+    source = source_of(out.dialect, _attributes(_object(resource.get("resource") or {})))
     for scope in _list(resource, "scopeMetrics"):
         for metric in _list(_object(scope), "metrics"):
             try:
-                _write_metric(_object(metric), entity, out)
+                _write_metric(_object(metric), source, out)
             except CodecError as error:
                 out.reject(error.reason, error.detail)
 
 
-def _write_metric(metric: dict[str, Any], entity: tuple[str, str], out: SampleWriter) -> None:
+def _write_metric(metric: dict[str, Any], source: Source, out: SampleWriter) -> None:
     shape = next((name for name in _SHAPES if metric.get(name) is not None), None)
     if shape is None:
         return
     data = _object(metric[shape])
-    writer = MetricWriter(out, entity, _text(metric, "name"), _text(metric, "unit"))
+    writer = MetricWriter(out, source, _text(metric, "name"), _text(metric, "unit"))
     write, kind = _SHAPES[shape](data)
     for raw in _list(data, "dataPoints"):
         try:

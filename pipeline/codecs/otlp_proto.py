@@ -10,23 +10,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
-from pipeline.codecs.otlp import NO_RECORDED_VALUE, MetricWriter, Point, entity_of, labels_of, sum_kind
+from pipeline.codecs.otlp import NO_RECORDED_VALUE, MetricWriter, Point, labels_of, source_of, sum_kind
 from pipeline.codecs.writer import SampleWriter
 from pipeline.events import CodecError, Kind, Origin
 
-__all__ = ["NAME", "decode", "sniff"]
+__all__ = ["NAME", "decode"]
 
 NAME = "otlp-proto"
-_RESOURCE_METRICS = 0x0A  # field 1, length-delimited
-_INNER = (0x0A, 0x12, 0x1A)  # resource, scope metrics or schema URL: any may come first
-
-
-def sniff(value: bytes) -> bool:
-    """Whether the bytes begin with a ResourceMetrics that begins with one of its three fields."""
-    if value[0] != _RESOURCE_METRICS:
-        return False
-    inner = next((place for place in range(1, min(6, len(value))) if value[place] < 0x80), 0) + 1
-    return len(value) == 2 or (1 < inner < len(value) and value[inner] in _INNER)
 
 
 def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
@@ -42,10 +32,10 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     except (DecodeError, RecursionError) as error:
         raise CodecError("bad_protobuf", str(error)[:200]) from error
     for resource in message.resource_metrics:
-        entity = entity_of(_attributes(resource.resource.attributes))
+        source = source_of(out.dialect, _attributes(resource.resource.attributes))
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
-                _write_metric(metric, MetricWriter(out, entity, metric.name, metric.unit), out)
+                _write_metric(metric, MetricWriter(out, source, metric.name, metric.unit), out)
 
 
 def _write_metric(metric: metrics_pb2.Metric, writer: MetricWriter, out: SampleWriter) -> None:

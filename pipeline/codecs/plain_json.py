@@ -14,19 +14,16 @@ import msgspec
 
 from pipeline.codecs.clock import time_ns
 from pipeline.codecs.scalars import label_text, number
+from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
-from pipeline.events import CodecError, Kind, Origin, SeriesIdentity
+from pipeline.dialect import Dialect
+from pipeline.events import CodecError, Kind, SeriesIdentity
 
-__all__ = ["NAME", "decode", "sniff"]
+__all__ = ["NAME", "decode"]
 
 NAME = "json"
 _KINDS = {"gauge": Kind.GAUGE, "counter": Kind.COUNTER, "delta": Kind.DELTA}
 _decoder = msgspec.json.Decoder()
-
-
-def sniff(value: bytes) -> bool:
-    """Whether the bytes begin like JSON."""
-    return value.lstrip()[:1] in (b"{", b"[")
 
 
 def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
@@ -76,17 +73,17 @@ def _write(row: Any, out: SampleWriter) -> None:
         raise CodecError("bad_kind", repr(row["kind"])[:60])
     if "value" not in row:
         raise CodecError("no_value", metric[:200])
-    amount, missing = number(row["value"]), row["value"] is None
+    amount = None if row["value"] is None else number(row["value"])
     moment = time_ns(row.get("timestamp"))
-    out.add(out.series(_identity(row, metric)), moment, amount, kind | Origin.STALE if missing else kind)
+    out.add_or_stale(out.series(_identity(row, metric, out.dialect)), moment, amount, kind)
 
 
-def _identity(row: dict[str, Any], metric: str) -> SeriesIdentity:
+def _identity(row: dict[str, Any], metric: str, dialect: Dialect) -> SeriesIdentity:
     labels = row.get("labels") or {}
     if not isinstance(labels, dict):
         raise CodecError("bad_labels", type(labels).__name__)
-    entity, entity_class = label_text(row.get("entity")), label_text(row.get("class"))
-    if not entity:
-        entity, entity_class = "unknown", entity_class or "unknown"
+    sent = label_text(row.get("entity"))
+    entity, entity_class = dialect.named(sent) if sent else (dialect.unknown, "unknown")
     pairs = tuple(sorted((key, label_text(text)) for key, text in labels.items()))
-    return SeriesIdentity(entity, entity_class or "host", metric, pairs, label_text(row.get("unit")))
+    unit = unit_of(metric, label_text(row.get("unit")))
+    return SeriesIdentity(entity, label_text(row.get("class")) or entity_class, metric, pairs, unit)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable
 
 import numpy as np
 
 from pipeline.catalog import NEVER_SEEN, Catalog
-from pipeline.events import CodecError, SampleBatch, SeriesIdentity
+from pipeline.dialect import DEFAULT, Dialect
+from pipeline.events import CodecError, Origin, SampleBatch, SeriesIdentity
 
 __all__ = ["SampleWriter"]
 
@@ -25,6 +27,8 @@ class SampleWriter:
     ----------
     catalog
         Gives the series ids.
+    dialect
+        What the configuration says of the senders.
 
     Attributes
     ----------
@@ -38,8 +42,8 @@ class SampleWriter:
         By record row: first reason, its detail, and how many parts were rejected.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
+    def __init__(self, catalog: Catalog, dialect: Dialect = DEFAULT) -> None:
+        self.catalog, self.dialect = catalog, dialect
         self.record = 0
         self.refused = 0
         self.skipped: dict[str, int] = {}
@@ -58,6 +62,9 @@ class SampleWriter:
         CodecError
             If the metric has no name, or a name is longer than a name can be.
         """
+        if self.dialect.dropped_labels:
+            kept = tuple([pair for pair in identity.labels if not self.dialect.drops(pair[0])])
+            identity = identity._replace(labels=kept)
         found = self.catalog.find(identity)
         if found != NEVER_SEEN:
             return found
@@ -84,6 +91,13 @@ class SampleWriter:
         self._kind.append(kind)
         self._start.append(start_ns if 0 < start_ns < MAX_TIME_NS else 0)
         self._record.append(self.record)
+
+    def add_or_stale(self, series_id: int, time_ns: int, value: float | None, kind: int, start_ns: int = 0) -> None:
+        """Append one sample; None is "no value recorded", which is stale and never 0."""
+        if value is None:
+            self.add(series_id, time_ns, math.nan, kind | Origin.STALE, start_ns)
+        else:
+            self.add(series_id, time_ns, value, kind, start_ns)
 
     def skip(self, reason: str) -> None:
         """Count a value that is knowingly not a sample."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from pipeline.events import SettingsError
-from pipeline.settings.sections import Settings
+from pipeline.settings.sections import Section, Settings
 
 __all__ = ["DEFAULT_FILE", "PREFIX", "Loaded", "load"]
 
@@ -42,7 +42,9 @@ class Loaded:
 
     def rows(self) -> list[tuple[str, Any, str]]:
         """Return (key, value, where from) of every setting, secrets masked."""
-        return [(key, _masked(key, value), self.origins.get(key, "default")) for key, value in _flat(self.settings)]
+        return [
+            (key, _masked(key, _plain(value)), self.origins.get(key, "default")) for key, value in _flat(self.settings)
+        ]
 
 
 def load(file: str | None = None, overrides: Iterable[str] = (), environment: Mapping[str, str] = os.environ) -> Loaded:
@@ -210,6 +212,15 @@ def _complaint(error: ValidationError, given: Mapping[str, Given]) -> str:
         value = "" if key == "kafka.client" else f" = {one['input']!r}"
         lines.append(f"{origin}: {key}{value}: {allowed}")
     return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    """Mappings of a list as they would be written: without what is at its default."""
+    if isinstance(value, tuple):
+        return [
+            one.model_dump(mode="json", exclude_defaults=True) if isinstance(one, Section) else one for one in value
+        ]
+    return value
 
 
 def _masked(key: str, value: Any) -> Any:

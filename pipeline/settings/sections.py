@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from pipeline.dialect import ENTITY_ATTRIBUTES, RESOURCE_LABELS, RISING_METRICS
 
 __all__ = ["Section", "Settings"]
 
@@ -98,6 +102,25 @@ class Entities(Section):
     max_series_per_partition: int = Field(
         default=200_000, ge=1, description="Quota of series; samples beyond it are refused"
     )
+    attributes: Names = Field(
+        default=ENTITY_ATTRIBUTES,
+        min_length=1,
+        description="Attributes, tags or labels that name the entity; the first one that is there wins",
+    )
+    unknown: str = Field(default="unknown", min_length=1, description="Name of the entity where none of them is there")
+    name_pattern: str = Field(
+        default="", description="Regular expression: what it finds in a name (its group entity) is the entity"
+    )
+    graphite_pattern: str = Field(
+        default="", description="Regular expression on a Graphite path with groups entity and, if wanted, metric"
+    )
+    classes: Names = Field(default=(), description="Classes of entities by pattern of their names, as in web-*=web")
+    resource_labels: Names = Field(
+        default=RESOURCE_LABELS, description="Attributes of an OTLP resource that become labels of its metrics"
+    )
+    dropped_labels: Names = Field(
+        default=(), description="Patterns of labels to leave out; series that then look alike become one"
+    )
     time_zone: str = Field(default="UTC", description="Time zone of daily and weekly seasons, as in Europe/Berlin")
 
     @field_validator("time_zone")
@@ -108,6 +131,70 @@ class Entities(Section):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError("should be a time zone name such as UTC or Europe/Berlin") from None
         return name
+
+    @field_validator("name_pattern", "graphite_pattern")
+    @classmethod
+    def _pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"should be a regular expression: {error}") from None
+        return pattern
+
+    @field_validator("classes")
+    @classmethod
+    def _classes(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return _pairs(classes, "web-*=web")
+
+
+class JsonMap(Section):
+    """One kind of home-grown JSON: where in its body things are; paths are keys joined by dots."""
+
+    name: str = Field(min_length=1, description="What it is, for people")
+    requires: Names = Field(default=(), description="Paths that an object must have to be read by this mapping")
+    values: str = Field(default="", description="Path of the object whose numbers are the values; empty: the body")
+    time: str = Field(default="", description="Path of the time; empty: the record's own")
+    entity: str = Field(default="", description="Path of the entity's name; empty: none is known")
+    metric: str = Field(default="", description="Path of a text that metric names begin with")
+    labels: Names = Field(default=(), description="Paths of texts that become labels")
+    counters: Names = Field(default=(), description="Patterns of metric names that only count up")
+    ignored: Names = Field(default=(), description="Patterns of names under values that are no values")
+    strip: str = Field(default="", description="Prefix to take off the names under values")
+
+
+with warnings.catch_warnings():  # json is the users' word; pydantic has a method of that name, long deprecated
+    warnings.simplefilter("ignore", UserWarning)
+
+    class Codecs(Section):
+        """How senders are read."""
+
+        topics: Names = Field(
+            default=(), description="Formats fixed by topic, as in metrics=influx; others are told apart by their bytes"
+        )
+        rising_metrics: Names = Field(
+            default=RISING_METRICS,
+            description="Patterns of metrics that only count up, for formats that do not say it",
+        )
+        collectd_rates: bool = Field(
+            default=True, description="collectd's StoreRates: derives in its JSON are rates already"
+        )
+        json: Annotated[tuple[JsonMap, ...], Field(strict=False)] = Field(  # type: ignore[assignment]
+            default=(),
+            description="Home-grown JSON: name, requires, values, time, entity, metric, labels, counters",
+        )
+
+        @field_validator("topics")
+        @classmethod
+        def _topics(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
+            return _pairs(topics, "metrics=influx")
+
+
+def _pairs(given: tuple[str, ...], example: str) -> tuple[str, ...]:
+    for pair in given:
+        left, equals, right = pair.partition("=")
+        if not (left and equals and right):
+            raise ValueError(f"{pair!r} should be like {example}")
+    return given
 
 
 class Grid(Section):
@@ -168,6 +255,7 @@ class Settings(Section):
     kafka: Kafka = Kafka()
     source: Source = Source()
     entities: Entities = Entities()
+    codecs: Codecs = Codecs()
     grid: Grid = Grid()
     detection: Detection = Detection()
     incidents: Incidents = Incidents()

@@ -1,0 +1,113 @@
+"""Metricbeat's JSON: one event a record, nested by module, every number a metric named by its path.
+
+``{"@timestamp": ..., "host": {"name": "web-01"}, "metricset": {"name": "cpu"}, "system": {"cpu": ...}}`` gives
+``system.cpu.total.norm.pct`` and its like. Envelope fields (agent, ecs, event, ...) are no metrics. Texts and lists are
+skipped and counted; names and ids that tell one filesystem, interface or process from another become labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.codecs.clock import time_ns
+from pipeline.codecs.json_input import found_at, parsed
+from pipeline.codecs.scalars import label_text, number
+from pipeline.codecs.units import unit_of
+from pipeline.codecs.writer import SampleWriter
+from pipeline.dialect import Dialect
+from pipeline.events import CodecError, Kind, SeriesIdentity
+
+__all__ = ["NAME", "decode"]
+
+NAME = "metricbeat"
+_ENVELOPE = frozenset(
+    """
+    @timestamp @metadata agent beat cloud container docker_meta ecs error event fields host input labels log
+    message metricset observer orchestrator process service tags type user
+    """.split()
+)
+_ENTITY_PATHS = ("host.name", "host.hostname", "agent.hostname", "beat.hostname", "agent.name", "service.name")
+# Texts and ids that tell apart what one event each is sent for.
+_TELLING = frozenset(
+    """
+    id name pid mount_point device_name device type interface pod namespace node container database topic
+    partition client group queue vhost index server core
+    """.split()
+)
+_ENVELOPE_LABELS = ("process.name", "process.pid", "container.name", "service.address")
+_RISING = (".bytes", ".packets", ".errors", ".dropped", ".count", ".ticks", ".time", ".io.ops")
+_RISING_MODULES = ("system.network.", "system.diskio.", "docker.network.", "docker.diskio.", "system.cpu.")
+_MOST_DEEP = 32
+
+
+def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
+    """Write the samples of one record.
+
+    Raises
+    ------
+    CodecError
+        If the bytes are not JSON, or no event of Metricbeat.
+    """
+    event = parsed(value)
+    if not isinstance(event, dict):
+        raise CodecError("not_an_object", repr(event)[:60])
+    moment = time_ns(event.get("@timestamp"))
+    entity, entity_class = _entity(event, out.dialect)
+    leaves = [leaf for key, part in event.items() if key not in _ENVELOPE for leaf in _leaves(key, part, 0)]
+    leaves += [leaf for leaf in _leaves("host", event.get("host"), 0) if _is_number(leaf[1])]
+    told = [(path, found_at(event, path)) for path in _ENVELOPE_LABELS] + [leaf for leaf in leaves if _tells(*leaf)]
+    labels = _labels(told)
+    for name, amount in leaves:
+        if _tells(name, amount):
+            continue
+        if not _is_number(amount):
+            out.skip("null_field" if amount is None else "text_field" if isinstance(amount, str) else "odd_field")
+            continue
+        try:
+            identity = SeriesIdentity(entity, entity_class, name, labels, unit_of(name))
+            out.add(out.series(identity), moment, number(amount), _kind(name))
+        except CodecError as error:
+            out.reject(error.reason, error.detail)
+
+
+def _entity(event: dict[str, Any], dialect: Dialect) -> tuple[str, str]:
+    for path in _ENTITY_PATHS:
+        name = label_text(found_at(event, path))
+        if name:
+            return dialect.named(name, "service.name" if path == "service.name" else "host")
+    return dialect.unknown, "unknown"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _tells(path: str, value: object) -> bool:
+    """Whether a leaf is a name, or a whole number that serves as one."""
+    return path.rpartition(".")[2] in _TELLING and isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _leaves(path: str, part: Any, depth: int) -> Iterator[tuple[str, Any]]:
+    if depth > _MOST_DEEP:
+        raise CodecError("too_deep", path[:200])
+    if isinstance(part, dict):
+        for key, inner in part.items():
+            yield from _leaves(f"{path}.{key}", inner, depth + 1)
+    else:
+        yield path, part
+
+
+def _labels(told: list[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Labels by the shortest names that keep them apart."""
+    found: dict[str, str] = {}
+    for path, value in told:
+        if value is not None:
+            key = path.rpartition(".")[2]
+            found[path if key in found else key] = label_text(value)
+    return tuple(sorted(found.items()))
+
+
+def _kind(name: str) -> Kind:
+    rising = name.startswith(_RISING_MODULES) and name.endswith(_RISING)
+    return Kind.COUNTER if rising else Kind.GAUGE

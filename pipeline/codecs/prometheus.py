@@ -1,0 +1,79 @@
+"""What Prometheus conventions mean, whatever the encoding: entities, kinds by type or suffix, stale markers.
+
+::
+
+    counter, or *_total                   counter
+    gauge, untyped, info, state set       gauge
+    histogram *_bucket *_count *_sum      counter, of a histogram (gauge histograms: gauge)
+    summary   *_count *_sum               counter, of a summary
+              {quantile=q}                gauge, of a summary
+    the NaN with bits 7ff0000000000002    stale; never 0
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from pipeline.codecs.units import unit_of
+from pipeline.dialect import Dialect
+from pipeline.events import CodecError, Kind, Origin, SeriesIdentity
+
+__all__ = ["STALE_BITS", "family_of", "identity_of", "is_stale", "kind_of", "unstale"]
+
+STALE_BITS = 0x7FF0000000000002
+_PARTS = ("_bucket", "_count", "_sum")
+_TYPES = {
+    "counter": Kind.COUNTER,
+    "gauge": Kind.GAUGE,
+    "histogram": Kind.COUNTER | Origin.HISTOGRAM,
+    "gaugehistogram": Kind.GAUGE | Origin.HISTOGRAM,
+    "summary": Kind.COUNTER | Origin.SUMMARY,
+}
+
+
+def is_stale(value: float) -> bool:
+    """Whether the value is the marker that says "this series has ended"."""
+    return value != value and struct.unpack("<Q", struct.pack("<d", value))[0] == STALE_BITS
+
+
+def unstale(value: float) -> float | None:
+    """The value, None for the stale marker."""
+    return None if is_stale(value) else value
+
+
+def kind_of(metric: str, labels: Mapping[str, str], family_type: str = "") -> int:
+    """Kind of a sample by its family's type, or, where none was sent, by the conventions of its name."""
+    if not family_type or family_type in ("unknown", "untyped"):
+        if metric.endswith("_bucket") and "le" in labels:
+            return Kind.COUNTER | Origin.HISTOGRAM
+        return Kind.COUNTER if metric.endswith("_total") else Kind.GAUGE
+    kind = _TYPES.get(family_type, Kind.GAUGE)
+    if kind & Origin.SUMMARY and "quantile" in labels:
+        return Kind.GAUGE | Origin.SUMMARY
+    return int(kind)
+
+
+def identity_of(dialect: Dialect, labels: Mapping[str, str], metric: str = "", unit: str = "") -> SeriesIdentity:
+    """Series of a set of labels; the label ``__name__`` is the metric where none is given.
+
+    Raises
+    ------
+    CodecError
+        If nothing names the metric.
+    """
+    name = metric or labels.get("__name__", "")
+    if not name:
+        raise CodecError("no_metric_name", f"labels {sorted(labels)[:10]}"[:200])
+    entity, entity_class, rest = dialect.split({key: text for key, text in labels.items() if key != "__name__"})
+    return SeriesIdentity(entity, entity_class, name, rest, unit_of(name, unit))
+
+
+def family_of(metric: str, types: Mapping[str, str]) -> str:
+    """Name of the family that a sample belongs to, of those whose type is known; else the metric itself."""
+    if metric in types:
+        return metric
+    for suffix in (*_PARTS, "_total", "_created", "_gsum", "_gcount"):
+        if metric.endswith(suffix) and metric.removesuffix(suffix) in types:
+            return metric.removesuffix(suffix)
+    return metric
