@@ -1,14 +1,16 @@
 """Samples to bytes, the other way: what ``simulate`` and ``send`` put on the wire, one record a call.
 
 A row is (entity, metric, labels, time in ns, value, kind); the order of rows is kept within one series.
-Whole numbers given as ``int`` travel as integers where the format has them.
+Whole numbers given as ``int`` travel as integers where the format has them. ``units`` holds the unit of a metric by
+its name, for the formats that carry one.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -16,27 +18,31 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from pipeline.events import Kind
 
-__all__ = ["ENCODERS", "Row", "encode_influx", "encode_json", "encode_otlp_json", "encode_otlp_proto"]
+__all__ = ["ENCODERS", "Encode", "Row", "encode_influx", "encode_json", "encode_otlp_json", "encode_otlp_proto"]
 
 Row = tuple[str, str, tuple[tuple[str, str], ...], int, float, Kind]
+Encode = Callable[[Iterable[Row], Mapping[str, str]], bytes]
 
 _DELTA, _CUMULATIVE = 1, 2  # AggregationTemporality
+_NO_UNITS: Mapping[str, str] = MappingProxyType({})
 _NAMES = {Kind.GAUGE: "gauge", Kind.COUNTER: "counter", Kind.DELTA: "delta"}
 _encoder = msgspec.json.Encoder()
 
 
-def encode_json(rows: Iterable[Row]) -> bytes:
+def encode_json(rows: Iterable[Row], units: Mapping[str, str] = _NO_UNITS) -> bytes:
     """Plain JSON, one object a line; times as integer ns, NaN and infinities as text."""
-    return b"\n".join(_encoder.encode(_json_object(row)) for row in rows)
+    return b"\n".join(_encoder.encode(_json_object(row, units.get(row[1], ""))) for row in rows)
 
 
-def _json_object(row: Row) -> dict[str, Any]:
+def _json_object(row: Row, unit: str) -> dict[str, Any]:
     entity, metric, labels, time_ns, value, kind = row
     found: dict[str, Any] = {"timestamp": time_ns, "entity": entity, "metric": metric, "value": _json_number(value)}
     if labels:
         found["labels"] = dict(labels)
     if kind != Kind.GAUGE:
         found["kind"] = _NAMES[kind]
+    if unit:
+        found["unit"] = unit
     return found
 
 
@@ -46,7 +52,7 @@ def _json_number(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def encode_otlp_proto(rows: Iterable[Row]) -> bytes:
+def encode_otlp_proto(rows: Iterable[Row], units: Mapping[str, str] = _NO_UNITS) -> bytes:
     """OTLP metrics protobuf: one resource an entity, as the OpenTelemetry Collector sends it."""
     message = metrics_pb2.MetricsData()
     for entity, metrics in _grouped(rows).items():
@@ -54,7 +60,7 @@ def encode_otlp_proto(rows: Iterable[Row]) -> bytes:
         resource.resource.attributes.add(key="host.name").value.string_value = entity
         scope = resource.scope_metrics.add()
         for (name, kind), points in metrics.items():
-            metric = scope.metrics.add(name=name)
+            metric = scope.metrics.add(name=name, unit=units.get(name, ""))
             if kind == Kind.GAUGE:
                 target = metric.gauge.data_points
             else:
@@ -72,22 +78,23 @@ def encode_otlp_proto(rows: Iterable[Row]) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def encode_otlp_json(rows: Iterable[Row]) -> bytes:
+def encode_otlp_json(rows: Iterable[Row], units: Mapping[str, str] = _NO_UNITS) -> bytes:
     """OTLP metrics JSON: 64-bit integers as text, doubles as numbers, defaults left out."""
     resources = []
     for entity, metrics in _grouped(rows).items():
-        found = [_otlp_metric(name, kind, points) for (name, kind), points in metrics.items()]
+        found = [_otlp_metric(name, kind, points, units) for (name, kind), points in metrics.items()]
         attributes = [{"key": "host.name", "value": {"stringValue": entity}}]
         resources.append({"resource": {"attributes": attributes}, "scopeMetrics": [{"scope": {}, "metrics": found}]})
     return _encoder.encode({"resourceMetrics": resources})
 
 
-def _otlp_metric(name: str, kind: Kind, points: Sequence[Row]) -> dict[str, Any]:
+def _otlp_metric(name: str, kind: Kind, points: Sequence[Row], units: Mapping[str, str]) -> dict[str, Any]:
+    head = {"name": name} | ({"unit": units[name]} if name in units else {})
     found = [_otlp_point(row) for row in points]
     if kind == Kind.GAUGE:
-        return {"name": name, "gauge": {"dataPoints": found}}
+        return {**head, "gauge": {"dataPoints": found}}
     temporality = _CUMULATIVE if kind == Kind.COUNTER else _DELTA
-    return {"name": name, "sum": {"dataPoints": found, "aggregationTemporality": temporality, "isMonotonic": True}}
+    return {**head, "sum": {"dataPoints": found, "aggregationTemporality": temporality, "isMonotonic": True}}
 
 
 def _otlp_point(row: Row) -> dict[str, Any]:
@@ -109,10 +116,10 @@ def _grouped(rows: Iterable[Row]) -> dict[str, dict[tuple[str, Kind], list[Row]]
     return found
 
 
-def encode_influx(rows: Iterable[Row]) -> bytes:
+def encode_influx(rows: Iterable[Row], units: Mapping[str, str] = _NO_UNITS) -> bytes:
     """Influx lines, one a row; the metric ``cpu.usage`` is field ``usage`` of measurement ``cpu``.
 
-    A metric without a dot becomes the field ``value``. Influx has no kinds, no NaN and no empty or
+    A metric without a dot becomes the field ``value``. Influx has no kinds, no units, no NaN and no empty or
     line-breaking tags: such values and tags are left out, trailing backslashes too, as Telegraf does.
     """
     return b"".join(_influx_line(row).encode() for row in rows if math.isfinite(row[4]))
@@ -137,7 +144,7 @@ def _tag(text: str) -> str:
     return _ESCAPED.sub(_BACKSLASH, text.rstrip("\\"))
 
 
-ENCODERS = {
+ENCODERS: dict[str, Encode] = {
     "otlp-proto": encode_otlp_proto,
     "otlp-json": encode_otlp_json,
     "influx": encode_influx,

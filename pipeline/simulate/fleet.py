@@ -1,101 +1,118 @@
-"""A healthy fleet: hosts whose metrics follow their load, the load following the hour of the day."""
+"""A fleet: its hosts, who calls whom, and what is measured on each.
+
+::
+
+    web-01 ─┬─► api-01 ─┬─► db-01
+            └─► api-02  └─► cache-01       a host of one role calls hosts of the next
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
-import numpy.typing as npt
+from pipeline.events import SettingsError
 
-__all__ = ["METRICS", "Fleet", "healthy"]
+__all__ = ["UNITS", "Fleet"]
 
-Floats = npt.NDArray[np.float64]
-ROLES = ("web", "api", "db", "cache")
-METRICS = (
-    "cpu.utilization",
-    "memory.utilization",
-    "disk.utilization",
-    "network.throughput",
-    "network.packet_loss",
-    "request.rate",
-    "request.latency",
-    "error.rate",
-)
-DAY_MS = 86_400_000
+ROLES = ("web", "api", "db", "web", "api", "cache")
+CALLS = {"web": (("api", 2),), "api": (("db", 1), ("cache", 1)), "db": (), "cache": ()}
+UNITS = {
+    "cpu.utilization": "%",
+    "memory.utilization": "%",
+    "disk.utilization": "%",
+    "network.throughput": "By/s",
+    "network.packet_loss": "%",
+    "request.rate": "1/s",
+    "request.latency": "ms",
+    "error.rate": "1/s",
+    "connections": "",
+    "disk.throughput": "By/s",
+}
+"""The metrics by name, with their units; what goes beyond them is the application's own: ``app.work.01`` and so on."""
+
+LIMITS = {"hosts": (1, 100_000), "metrics": (1, 1_000), "step": (1_000, 3_600_000)}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Fleet:
-    """Simulated telemetry.
-
-    Attributes
-    ----------
-    hosts
-        Names, ``web-01`` and so on; the calls go from web to api to db and cache.
-    times_ms
-        Event times, shape (n_steps,).
-    values
-        By host, shape (n_steps, n_metrics); NaN where nothing was sent.
-    """
-
-    hosts: list[str]
-    times_ms: npt.NDArray[np.int64]
-    metrics: tuple[str, ...] = METRICS
-    values: dict[str, Floats] = field(default_factory=dict)
-
-    def column(self, host: str, metric: str) -> Floats:
-        """One series as a view, shape (n_steps,)."""
-        view: Floats = self.values[host][:, self.metrics.index(metric)]
-        return view
-
-
-def healthy(n_hosts: int, start_ms: int, n_steps: int, step_seconds: int = 60, seed: int = 0) -> Fleet:
-    """Simulate a fleet without faults; equal arguments give equal values.
+    """What is simulated; equal fleets give equal telemetry.
 
     Parameters
     ----------
-    n_hosts
-        Spread over the roles web, api, db and cache.
-    start_ms
-        Event time of the first step.
-    n_steps, step_seconds
-        Length and spacing.
+    n_hosts, n_metrics
+        How many hosts, and metrics on each.
+    step_ms
+        Spacing of the samples.
     seed
         Of all randomness.
+
+    Raises
+    ------
+    SettingsError
+        A size beyond what makes sense.
     """
-    rng = np.random.default_rng(seed)
-    hosts = [f"{ROLES[i % len(ROLES)]}-{i // len(ROLES) + 1:02d}" for i in range(n_hosts)]
-    times = start_ms + np.arange(n_steps, dtype=np.int64) * step_seconds * 1000
-    fleet = Fleet(hosts, times)
-    day = 2 * np.pi * (times % DAY_MS) / DAY_MS
-    for host in hosts:
-        fleet.values[host] = _host(rng, _load(rng, day))
-    return fleet
+
+    n_hosts: int = 12
+    n_metrics: int = len(UNITS)
+    step_ms: int = 60_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for (what, (low, high)), value in zip(
+            LIMITS.items(), (self.n_hosts, self.n_metrics, self.step_ms), strict=True
+        ):
+            if not low <= value <= high:
+                unit = " ms" if what == "step" else ""
+                raise SettingsError(f"{what}: {value:,}{unit} is not between {low:,} and {high:,}{unit}")
+
+    @cached_property
+    def hosts(self) -> tuple[str, ...]:
+        """Names, ``web-01`` and so on."""
+        counted: dict[str, int] = {}
+        names = []
+        for i in range(self.n_hosts):
+            role = ROLES[i % len(ROLES)]
+            counted[role] = counted.get(role, 0) + 1
+            names.append(f"{role}-{counted[role]:02d}")
+        return tuple(names)
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what is measured on each host."""
+        own = [f"app.work.{i:02d}" for i in range(1, self.n_metrics - len(UNITS) + 1)]
+        return (*UNITS, *own)[: self.n_metrics]
+
+    @cached_property
+    def callees(self) -> dict[str, tuple[str, ...]]:
+        """By host, whom it calls; callees come before their callers in :attr:`upwards`."""
+        by_role: dict[str, list[str]] = {}
+        for host in self.hosts:
+            by_role.setdefault(role_of(host), []).append(host)
+        found = {}
+        for role, members in by_role.items():
+            for i, host in enumerate(members):
+                called = [(by_role.get(other, []), n) for other, n in CALLS[role]]
+                found[host] = tuple(
+                    dict.fromkeys(others[(i + k) % len(others)] for others, n in called if others for k in range(n))
+                )
+        return found
+
+    @cached_property
+    def upwards(self) -> tuple[str, ...]:
+        """Hosts in an order in which latency can be added up: whoever is called comes first."""
+        order = ("cache", "db", "api", "web")
+        return tuple(sorted(self.hosts, key=lambda host: order.index(role_of(host))))
+
+    def callers(self, host: str) -> tuple[str, ...]:
+        """All hosts that wait for this one, directly or not."""
+        waiting = {host}
+        for other in self.upwards:
+            if not waiting.isdisjoint(self.callees[other]):
+                waiting.add(other)
+        return tuple(other for other in self.hosts if other in waiting and other != host)
 
 
-def _load(rng: np.random.Generator, day: Floats) -> Floats:
-    """Load between 0 and 1: a day with its peak in the afternoon, and noise that remembers itself."""
-    base = 0.45 + 0.25 * np.sin(day - 2.2 + rng.normal(scale=0.2)) + 0.06 * np.sin(2 * day + rng.uniform(0, 6))
-    return np.clip(base + _red_noise(rng, len(day), 0.02), 0.02, 1.0)
-
-
-def _red_noise(rng: np.random.Generator, n: int, scale: float, memory: float = 0.9) -> Floats:
-    noise = rng.normal(scale=scale * np.sqrt(1 - memory**2), size=n)
-    for t in range(1, n):
-        noise[t] += memory * noise[t - 1]
-    return noise
-
-
-def _host(rng: np.random.Generator, load: Floats) -> Floats:
-    n, size = len(load), rng.uniform(0.7, 1.3)
-    columns = (
-        100 * np.clip(0.08 + 0.7 * load * size + rng.normal(scale=0.012, size=n), 0, 1),
-        100 * np.clip(0.42 + 0.15 * load + _red_noise(rng, n, 0.006, 0.98), 0, 1),
-        100 * np.clip(rng.uniform(0.4, 0.6) + 0.00001 * np.arange(n) + rng.normal(scale=0.0008, size=n), 0, 1),
-        4e7 * size * load + rng.normal(scale=4e5, size=n),
-        np.abs(rng.normal(scale=0.02, size=n)),
-        900 * size * load + rng.normal(scale=9.0, size=n),
-        0.02 + 0.03 * load**2 + np.abs(rng.normal(scale=0.0015, size=n)),
-        rng.poisson(2.0 * load * size).astype(np.float64) / 60,
-    )
-    return np.column_stack(columns)
+def role_of(host: str) -> str:
+    """``web`` of ``web-01``."""
+    return host.partition("-")[0]
