@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ __all__ = ["Recording", "epoch_ns", "numeric_columns", "read_recordings", "read_
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 LONG = ("timestamp", "entity", "metric", "value")
 NOT_METRICS = ("timestamp", "label")
+Unit = Literal["s", "ms", "us", "ns"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +60,28 @@ def read_recordings(paths: Iterable[Path], entity: str = "") -> list[Recording]:
     """
     found: dict[str, Recording] = {}
     for path in _tables(paths):
-        for one in _recordings_of(read_table(path), entity or path.name.split(".")[0]):
+        for one in _named(path, entity or path.name.split(".")[0]):
             if one.entity in found:
                 raise InputError(f"{path}: there is another table about {one.entity}; name one of them differently")
             found[one.entity] = one
     return list(found.values())
 
 
+def _named(path: Path, name: str) -> list[Recording]:
+    """The recordings of one file; a complaint about what is in it names it."""
+    frame = read_table(path)
+    try:
+        return list(_recordings_of(frame, name))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
 def read_table(path: Path) -> pd.DataFrame:
     """Read one CSV or Parquet file; raises InputError if it is not one."""
     try:
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file") from error
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a table: {error}") from error
 
@@ -107,7 +120,7 @@ def numeric_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def epoch_ns(times: pd.Series) -> npt.NDArray[np.int64]:
-    """Event times in ns since 1970; naive ones are UTC.
+    """Event times in ns since 1970; naive ones are UTC, the unit of numbers (s, ms, µs, ns) is told by their size.
 
     Raises
     ------
@@ -115,10 +128,18 @@ def epoch_ns(times: pd.Series) -> npt.NDArray[np.int64]:
         A value is not a time.
     """
     try:
-        known = pd.to_datetime(times, utc=True)
+        unit = _unit(times) if pd.api.types.is_numeric_dtype(times) else None
+        known = pd.to_datetime(times, utc=True, unit=unit)
     except (ValueError, TypeError) as error:
         raise InputError(f"the column timestamp holds something that is not a time: {error}") from error
     return known.dt.tz_localize(None).to_numpy("datetime64[ns]").astype(np.int64)
+
+
+def _unit(numbers: pd.Series) -> Unit:
+    """The unit in which the greatest of the numbers is a time between 1973 and 5138."""
+    greatest = float(numbers.abs().max())
+    limits: tuple[tuple[float, Unit], ...] = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))
+    return next((unit for limit, unit in limits if greatest < limit), "ns")
 
 
 def _tables(paths: Iterable[Path]) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline._version import __version__
-from pipeline.cli import backtest, broker, config, decode, incidents, run
+from pipeline.cli import backtest, broker, config, decode, incidents, run, send, simulate
 
 __all__ = ["app", "main"]
 
@@ -23,6 +23,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(run.app)
+app.add_typer(send.app)
+app.add_typer(simulate.app)
 app.add_typer(decode.app)
 app.add_typer(backtest.app)
 app.add_typer(incidents.app, name="incidents")

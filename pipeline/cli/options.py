@@ -9,7 +9,9 @@ import typer
 if TYPE_CHECKING:
     from pipeline.settings import Loaded
 
-__all__ = ["AsJson", "Bootstrap", "Config", "Set", "loaded"]
+__all__ = ["AsJson", "Bootstrap", "Config", "Set", "loaded", "span_ms"]
+
+SPANS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 Config = Annotated[
     str | None,
@@ -32,3 +34,22 @@ def loaded(config: str | None, overrides: list[str] | None, bootstrap: str | Non
 
     short = [] if bootstrap is None else [f"kafka.bootstrap_servers={bootstrap}"]
     return load(config, [*(overrides or []), *short])
+
+
+def span_ms(option: str, text: str) -> int:
+    """Read a span of time such as ``30s``, ``10m``, ``24h`` or ``7d``, in ms.
+
+    Raises
+    ------
+    SettingsError
+        It is none, or not longer than nothing; names the option.
+    """
+    import re
+
+    from pipeline.events import SettingsError
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
+    span = round(float(found[1]) * SPANS[found[2]]) if found else 0
+    if span <= 0:
+        raise SettingsError(f"{option} {text}: should be a span of time such as 30s, 10m, 24h or 7d")
+    return span

@@ -10,7 +10,7 @@ from kafka import errors as kafka_errors
 
 from pipeline.kafka.clients import Client, connected, translated
 
-__all__ = ["Topics", "create", "ensure"]
+__all__ = ["Topics", "create", "ensure", "exists"]
 
 DAY_MS = 86_400_000
 
@@ -72,6 +72,16 @@ def ensure(client: Client, topics: Topics) -> list[str]:
 def create(client: Client, name: str, partitions: int = 1) -> bool:
     """Create an input topic with the broker's own settings; False if it was there already."""
     return bool(_create(client, {name: (partitions, {})}))
+
+
+def exists(client: Client, name: str) -> bool:
+    """Whether there is such a topic; asking never creates it, whatever the broker allows."""
+    admin = connected(KafkaAdminClient, client)
+    try:
+        with translated("listing topics"):
+            return name in admin.list_topics()
+    finally:
+        admin.close()
 
 
 def _create(client: Client, wanted: Mapping[str, tuple[int, Mapping[str, str]]]) -> list[str]:

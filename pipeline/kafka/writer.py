@@ -20,8 +20,16 @@ class Writer:
         self._failures: list[Exception] = []
 
     def write(self, topic: str, value: bytes | None, key: bytes | None = None, time_ms: int | None = None) -> None:
-        """Queue one record; ``time_ms`` is its record time (None: now)."""
+        """Queue one record; ``time_ms`` is its record time (None: now).
+
+        Raises
+        ------
+        BrokerUnreachable, PermissionDenied, BrokerError
+            This record cannot be queued, or an earlier one did not arrive.
+        """
         with translated(f"writing to {topic}"):
+            if self._failures:
+                raise self._failures[0]
             sent = self._producer.send(topic, value, key, timestamp_ms=time_ms)
         sent.add_errback(self._failures.append)
 

@@ -47,7 +47,8 @@ def drivers_of(fleet: Fleet, host: str, times: Ints) -> Drivers:
     hour = 2 * np.pi * (times % DAY_MS) / DAY_MS
     shape = 0.5 + 0.27 * np.sin(hour - 2.4) + 0.07 * np.sin(2 * hour - 0.8)
     demand = shape * _weekday(times) * (1 + 0.03 * shared + 0.02 * own)
-    return Drivers(np.clip(demand, 0.01, None), *(np.zeros(n) for _ in range(4)), np.ones(n))
+    cpu, memory, disk, loss = np.zeros((4, n))
+    return Drivers(np.clip(demand, 0.01, None), cpu, memory, disk, loss, np.ones(n))
 
 
 def _weekday(times: Ints) -> Floats:
@@ -92,12 +93,12 @@ def metrics_of(fleet: Fleet, host: str, times: Ints, drivers: Drivers, latencies
     filled = ((times / DAY_MS) - 3 / 24) % 1.0  # logs grow by day and are cleaned at three at night
     disk = _spread(fleet.seed, f"{host} disk", 38, 55) + 2.5 * filled + noise("disk", 0.04) + drivers.disk
     backup = np.where((role == "db") & ((times % DAY_MS) // (HOUR_MS // 2) == 2), 1.0, 0.0)  # half an hour from one
-    network = rate * BYTES_A_REQUEST[role] * (1 - 0.06 * drivers.loss) * (1 + noise("network", 0.02)) + 3e7 * backup
+    network = rate * BYTES_A_REQUEST[role] * (1 - 0.06 * drivers.loss) * (1 + noise("network", 0.02)) + 1.2e7 * backup
     loss = np.abs(noise("loss", 0.015)) + drivers.loss * np.exp(noise("lossy", 0.15))
     expected = rate * (0.0006 + 0.002 * drivers.loss + 0.003 * np.clip(queueing - 3, 0, None))
     errors = expected + np.sqrt(expected / 60) * noise("errors", 1.0)
     open_now = 4 + rate * latency / 1000 * (1 + noise("connections", 0.04))
-    writes = 2e6 + 9e6 * drivers.demand * (1 + noise("writes", 0.05)) + 5e7 * backup
+    writes = 2e6 + 9e6 * drivers.demand * (1 + noise("writes", 0.05)) + 3e7 * backup
     columns = [np.clip(x, 0, 100) for x in (cpu, memory, disk)]
     columns += [np.clip(network, 0, None), np.clip(loss, 0, 100), rate, latency, np.clip(errors, 0, None)]
     columns += [np.round(open_now), writes]

@@ -40,9 +40,10 @@ def wide_table(stretch: Stretch, host: str) -> pd.DataFrame:
     """One host as a table: ``timestamp`` and a column a metric; steps at which it said nothing are not in it."""
     import pandas as pd
 
-    frame = pd.DataFrame(stretch.values[host], columns=list(stretch.fleet.metrics))
-    frame.insert(0, "timestamp", pd.to_datetime(stretch.times_ms, unit="ms", utc=True))
-    return frame[~np.isnan(stretch.values[host]).all(axis=1)].reset_index(drop=True)
+    spoke = ~np.isnan(stretch.values[host]).all(axis=1)
+    frame = pd.DataFrame(stretch.values[host][spoke], columns=list(stretch.fleet.metrics))
+    frame.insert(0, "timestamp", pd.to_datetime(stretch.times_ms[spoke], unit="ms", utc=True))
+    return frame
 
 
 def long_table(stretch: Stretch) -> pd.DataFrame:
