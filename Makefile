@@ -34,5 +34,9 @@ lint: setup ## ruff, mypy strict, and the import law
 integration: setup ## only the tests on the real broker
 	@$(BIN)/python -m pytest tests/integration
 
+evaluate: setup ## the accuracy table on the open data, beside plain baselines and published scores (minutes)
+	@$(BIN)/python tests/benchmarks/accuracy.py
+	@$(BIN)/python tests/benchmarks/accuracy.py --readme
+
 clean: ## remove what set-up and tests made
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline._version import __version__
-from pipeline.cli import backtest, broker, config, decode, incidents, run, send, simulate
+from pipeline.cli import backtest, broker, config, decode, evaluate, incidents, run, send, simulate
 
 __all__ = ["app", "main"]
 
@@ -30,6 +30,7 @@ app.add_typer(backtest.app)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(broker.app, name="broker")
 app.add_typer(config.app, name="config")
+app.add_typer(evaluate.app, name="evaluate")
 
 
 @app.command()
