@@ -19,14 +19,15 @@ from pipeline.kafka.broker import kafka_home
 from pipeline.kafka.reader import published
 from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Source
-from pipeline.kafka.topics import Topics, ensure
+from pipeline.kafka.topics import Topics, count_partitions, create, ensure
 from pipeline.operate.slot import transactional_id
 from pipeline.operate.summary import Standing, difference, in_words
+from pipeline.rekey import Rekey, RekeyParts, RekeyPlan
 from pipeline.settings import Settings
 from pipeline.stream import PartitionStream, Plan
 from pipeline.warm import compile_kernels
 
-__all__ = ["client_options", "dialect_of", "make_job", "plan_of", "topics_of"]
+__all__ = ["client_options", "dialect_of", "make_job", "make_rekey", "plan_of", "topics_of"]
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +150,57 @@ def make_job(settings: Settings) -> Job:
         summary_every_seconds=settings.job.summary_every_seconds,
     )
     return Job(parts, job_plan, _teller())
+
+
+def make_rekey(settings: Settings) -> Rekey:
+    """Build the job that gathers scattered entities; nothing is connected yet.
+
+    Raises
+    ------
+    SettingsError
+        ``source.formats`` names a format that there is not, or the input is the samples topic itself.
+    """
+    plan, client, topics = plan_of(settings), client_options(settings), topics_of(settings)
+    source, rekey = settings.source, settings.rekey
+    if topics.samples in source.topics:
+        raise SettingsError(f"source.topics: {topics.samples} is what rekey writes; name the senders' topics")
+    name = transactional_id(rekey.group, kafka_home().parent / "slots")
+
+    def open_sink() -> Sink:
+        if settings.kafka.create_topics:
+            ensure(client, topics)
+            retention = {"cleanup.policy": "delete", "retention.ms": str(round(rekey.retention_hours * HOUR_MS))}
+            wanted = rekey.partitions or max(1, sum(count_partitions(client, topic) for topic in source.topics))
+            create(client, topics.samples, wanted, retention)
+        return Sink(client, name, topics)
+
+    parts = RekeyParts(
+        source=lambda: Source(client, source.topics, rekey.group),
+        sink=open_sink,
+        partitions=lambda: count_partitions(client, topics.samples),
+    )
+    rekey_plan = RekeyPlan(
+        start=source.start,
+        formats=source.formats,
+        dialect=plan.dialect,
+        max_series=plan.max_series,
+        max_future_ms=plan.max_future_ms,
+        max_poll_records=source.max_poll_records,
+        poll_timeout_ms=source.poll_timeout_ms,
+        idle_seconds=rekey.idle_seconds,
+        summary_every_seconds=settings.job.summary_every_seconds,
+    )
+
+    def tell(counts: Counts, lag: int) -> None:
+        log.info(
+            "%d records with %d samples so far, %d rejected; lag %d",
+            counts.records,
+            counts.decoded,
+            counts.rejected,
+            lag,
+        )
+
+    return Rekey(parts, rekey_plan, tell)
 
 
 def _teller() -> Callable[[Summary], None]:

@@ -48,6 +48,7 @@ __all__ = [
     "SeriesIdentity",
     "SettingsError",
     "Source",
+    "SourceClock",
 ]
 
 
@@ -121,6 +122,13 @@ class SeriesIdentity(NamedTuple):
         return f"{self.metric}{{{inner}}}" if inner else self.metric
 
 
+class SourceClock(NamedTuple):
+    """How far in event time (ms) one source partition of a rekeyed topic has come; 0: it cannot say."""
+
+    source: str
+    time_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """Bytes from one partition of one topic, in offset order; parallel lists of equal length.
@@ -166,6 +174,17 @@ class SampleBatch:
 
     def __len__(self) -> int:
         return len(self.series_id)
+
+    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> SampleBatch:
+        """The samples of the given rows, in the given order."""
+        return SampleBatch(
+            self.series_id[rows],
+            self.time[rows],
+            self.value[rows],
+            self.kind[rows],
+            self.start[rows],
+            self.record[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,12 +98,12 @@ def deliver(
 
 def _open_topic(client: dict[str, Any], topic: str, partitions: int | None) -> None:
     from pipeline.events import InputError
-    from pipeline.kafka.topics import create, exists
+    from pipeline.kafka.topics import count_partitions, create
 
     if partitions is not None:
         if create(client, topic, partitions):
             typer.echo(f"created {topic} with {partitions} partition{'s' if partitions > 1 else ''}")
-    elif not exists(client, topic):
+    elif not count_partitions(client, topic):
         raise InputError(f"the topic {topic} does not exist; --create 1 creates it with one partition")
 
 

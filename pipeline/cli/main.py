@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline._version import __version__
-from pipeline.cli import backtest, broker, config, decode, evaluate, incidents, run, send, simulate
+from pipeline.cli import backtest, broker, config, decode, evaluate, incidents, rekey, run, send, simulate
 
 __all__ = ["app", "main"]
 
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(run.app)
+app.add_typer(rekey.app)
 app.add_typer(send.app)
 app.add_typer(simulate.app)
 app.add_typer(decode.app)

@@ -20,12 +20,13 @@ from pipeline.codecs import (
     prometheus_remote_write,
     prometheus_text,
     putval,
+    samples,
     telegraf_json,
 )
 from pipeline.codecs.probes import format_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import DEFAULT, Dialect
-from pipeline.events import CodecError, Records, Rejected, SampleBatch
+from pipeline.events import CodecError, Records, Rejected, SampleBatch, SourceClock
 
 __all__ = ["FORMATS", "Codec", "Decoded", "Dialect", "decode", "format_of"]
 
@@ -55,6 +56,7 @@ _CODECS: tuple[Codec, ...] = (
     metricbeat,
     plain_json,
     json_mapped,
+    samples,
 )
 CODECS: dict[str, Codec] = {codec.NAME: codec for codec in _CODECS}
 FORMATS: tuple[str, ...] = tuple(CODECS)
@@ -76,6 +78,8 @@ class Decoded:
         Samples without a series, because the catalog's quota is full.
     skipped
         Values that are knowingly not samples (text fields, for instance), by reason.
+    clocks
+        What records of a rekeyed topic say of their sources, as (row of the record, clock).
     """
 
     samples: SampleBatch
@@ -83,6 +87,7 @@ class Decoded:
     by_format: dict[str, int]
     refused: int
     skipped: dict[str, int]
+    clocks: list[tuple[int, SourceClock]]
 
 
 def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dialect: Dialect = DEFAULT) -> Decoded:
@@ -124,7 +129,7 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
             out.reject(error.reason, error.detail)
         except RecursionError as error:
             out.reject("too_deep", str(error)[:200])
-    return Decoded(out.batch(), _rejected(records, out), by_format, out.refused, out.skipped)
+    return Decoded(out.batch(), _rejected(records, out), by_format, out.refused, out.skipped, out.clocks)
 
 
 def _allowed(topic: str, formats: Sequence[str], dialect: Dialect) -> tuple[str, ...]:

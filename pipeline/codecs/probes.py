@@ -2,6 +2,7 @@
 
 ::
 
+    our own mark                                              samples
     first byte 0x0A, then a field of ResourceMetrics          otlp-proto
     a length, a snappy literal, a field of a write request    prometheus-remote-write
     { or [        the names of the first object's keys        the JSON formats
@@ -19,6 +20,7 @@ import msgspec
 from pipeline.codecs.json_input import parsed
 from pipeline.codecs.json_mapped import fits
 from pipeline.codecs.prometheus_remote_write import uncompressed
+from pipeline.codecs.samples import MAGIC
 from pipeline.dialect import Dialect
 from pipeline.events import CodecError
 
@@ -68,6 +70,8 @@ _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 def format_of(value: bytes, dialect: Dialect) -> str | None:
     """Name of the format that the bytes are in, or None."""
+    if value.startswith(MAGIC):
+        return "samples"
     if _is_otlp(value):
         return "otlp-proto"
     if _is_write_request(value):

@@ -7,10 +7,11 @@ from array import array
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.catalog import NEVER_SEEN, Catalog
 from pipeline.dialect import DEFAULT, Dialect
-from pipeline.events import CodecError, Origin, SampleBatch, SeriesIdentity
+from pipeline.events import CodecError, Origin, SampleBatch, SeriesIdentity, SourceClock
 
 __all__ = ["SampleWriter"]
 
@@ -40,6 +41,8 @@ class SampleWriter:
         Values that are knowingly not samples (text fields, for instance), by reason.
     rejections
         By record row: first reason, its detail, and how many parts were rejected.
+    clocks
+        What records of a rekeyed topic say of their sources: (record row, clock).
     """
 
     def __init__(self, catalog: Catalog, dialect: Dialect = DEFAULT) -> None:
@@ -48,6 +51,7 @@ class SampleWriter:
         self.refused = 0
         self.skipped: dict[str, int] = {}
         self.rejections: dict[int, tuple[str, str, int]] = {}
+        self.clocks: list[tuple[int, SourceClock]] = []
         self._series_id, self._time, self._value = array("i"), array("q"), array("d")
         self._kind, self._start, self._record = array("B"), array("q"), array("i")
 
@@ -98,6 +102,32 @@ class SampleWriter:
             self.add(series_id, time_ns, math.nan, kind | Origin.STALE, start_ns)
         else:
             self.add(series_id, time_ns, value, kind, start_ns)
+
+    def extend(
+        self,
+        series_id: npt.NDArray[np.int32],
+        time: npt.NDArray[np.int64],
+        start: npt.NDArray[np.int64],
+        value: npt.NDArray[np.float64],
+        kind: npt.NDArray[np.uint8],
+    ) -> None:
+        """Append samples of the current record as columns of shape (n_samples,); otherwise as :meth:`add`."""
+        absurd = (time <= 0) | (time >= MAX_TIME_NS)
+        refused = series_id < 0
+        self.refused += int(refused.sum())
+        for at in np.flatnonzero(absurd & ~refused):
+            self.reject("absurd_time" if time[at] else "no_time", f"{time[at]} ns")
+        kept = ~(absurd | refused)
+        self._series_id.frombytes(series_id[kept].tobytes())
+        self._time.frombytes(time[kept].tobytes())
+        self._start.frombytes(np.where((start > 0) & (start < MAX_TIME_NS), start, 0)[kept].tobytes())
+        self._value.frombytes(value[kept].tobytes())
+        self._kind.frombytes(kind[kept].tobytes())
+        self._record.frombytes(np.full(int(kept.sum()), self.record, np.int32).tobytes())
+
+    def tell_clock(self, clock: SourceClock) -> None:
+        """Note what the current record says of how far its source has come."""
+        self.clocks.append((self.record, clock))
 
     def skip(self, reason: str) -> None:
         """Count a value that is knowingly not a sample."""

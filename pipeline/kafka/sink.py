@@ -89,6 +89,11 @@ class Sink:
         """Send the score of one entity at one step."""
         self._send(self._topics.scores, msgspec.json.encode(row), row.entity.encode(), [])
 
+    def send_samples(self, value: bytes, key: bytes | None, time_ms: int | None, partition: int | None = None) -> None:
+        """Send samples of one entity to its partition, or a source's clock to the partition that is named."""
+        with translated(f"writing to {self._topics.samples}"):
+            self._producer.send(self._topics.samples, value, key, [], partition, time_ms)
+
     def commit(self, offsets: Mapping[Partition, Committed], group_metadata: Any) -> None:
         """Put the input's offsets into the transaction and commit it: all of it becomes visible, or nothing."""
         rows = {

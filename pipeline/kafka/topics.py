@@ -10,7 +10,7 @@ from kafka import errors as kafka_errors
 
 from pipeline.kafka.clients import Client, connected, translated
 
-__all__ = ["Topics", "create", "ensure", "exists"]
+__all__ = ["Topics", "count_partitions", "create", "ensure"]
 
 DAY_MS = 86_400_000
 
@@ -20,6 +20,11 @@ class Topics:
     """The topics that the job writes, all under one prefix."""
 
     prefix: str = "foreshock"
+
+    @property
+    def samples(self) -> str:
+        """Telemetry keyed by entity, written by ``rekey``; created by it, with as many partitions as asked."""
+        return f"{self.prefix}.samples"
 
     @property
     def incidents(self) -> str:
@@ -69,17 +74,19 @@ def ensure(client: Client, topics: Topics) -> list[str]:
     return _create(client, {name: (1, settings) for name, settings in topics.settings().items()})
 
 
-def create(client: Client, name: str, partitions: int = 1) -> bool:
-    """Create an input topic with the broker's own settings; False if it was there already."""
-    return bool(_create(client, {name: (partitions, {})}))
+def create(client: Client, name: str, partitions: int = 1, settings: Mapping[str, str] | None = None) -> bool:
+    """Create a topic, unless told otherwise with the broker's own settings; False if it was there already."""
+    return bool(_create(client, {name: (partitions, settings or {})}))
 
 
-def exists(client: Client, name: str) -> bool:
-    """Whether there is such a topic; asking never creates it, whatever the broker allows."""
+def count_partitions(client: Client, name: str) -> int:
+    """Return how many partitions a topic has; 0 if there is none of this name."""
     admin = connected(KafkaAdminClient, client)
     try:
-        with translated("listing topics"):
-            return name in admin.list_topics()
+        with translated(f"looking for topic {name}"):
+            if name not in admin.list_topics():
+                return 0
+            return sum(len(found["partitions"]) for found in admin.describe_topics([name]))
     finally:
         admin.close()
 

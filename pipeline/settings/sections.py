@@ -96,6 +96,19 @@ class Source(Section):
         return start
 
 
+class Rekey(Section):
+    """The job that gathers scattered entities into one topic keyed by entity."""
+
+    group: str = Field(default="foreshock-rekey", min_length=1, description="Its consumer group")
+    partitions: int = Field(
+        default=0, ge=0, le=10_000, description="Partitions of a new samples topic; 0: as many as its input has"
+    )
+    retention_hours: float = Field(default=48.0, gt=0, description="How long a new samples topic keeps its records")
+    idle_seconds: float = Field(
+        default=30.0, ge=1, description="A source partition quiet for so long holds up nobody's clock"
+    )
+
+
 class Entities(Section):
     """The things watched."""
 
@@ -254,6 +267,7 @@ class Settings(Section):
     job: Job = Job()
     kafka: Kafka = Kafka()
     source: Source = Source()
+    rekey: Rekey = Rekey()
     entities: Entities = Entities()
     codecs: Codecs = Codecs()
     grid: Grid = Grid()

@@ -1,0 +1,49 @@
+"""``foreshock rekey``: telemetry of scattered entities to one topic keyed by entity, each sample exactly once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import Bootstrap, Config, Set, loaded
+from pipeline.cli.run import stop_on_signals
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def rekey(
+    topics: Annotated[
+        list[str] | None, typer.Option("--topic", metavar="NAME", help="Read this topic; may be given several times.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", metavar="PLACE", help="Where a new group begins: latest, earliest, a time.")
+    ] = None,
+    config: Config = None,
+    overrides: Set = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Gather entities that are scattered over partitions into the samples topic, keyed by entity.
+
+    Needed where senders set no record key, as the OpenTelemetry Collector and Telegraf by default. Then let the job
+    read the samples topic: foreshock run --topic foreshock.samples --set source.keyed_by_entity=true
+
+    Examples:
+
+      foreshock rekey --bootstrap-servers kafka:9092 --topic telemetry
+
+      foreshock rekey --topic otlp --topic telegraf --set rekey.partitions=12 --start earliest
+    """
+    short = [f"source.topics={','.join(topics)}"] if topics else []
+    short += [f"source.start={start}"] if start is not None else []
+    settings = loaded(config, [*(overrides or []), *short], bootstrap).settings
+    from pipeline.app import make_rekey
+    from pipeline.operate.log import set_up
+
+    set_up(settings.job.log_format)
+    job = make_rekey(settings)
+    stop_on_signals(job.stop)
+    job.run()
