@@ -36,7 +36,9 @@ integration: setup ## only the tests on the real broker
 
 evaluate: setup ## the accuracy table on the open data, beside plain baselines and published scores (minutes)
 	@$(BIN)/python tests/benchmarks/accuracy.py
+	@$(BIN)/python tests/benchmarks/behaviour.py
 	@$(BIN)/python tests/benchmarks/accuracy.py --readme
+	@$(BIN)/python tests/benchmarks/behaviour.py --readme
 
 clean: ## remove what set-up and tests made
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -132,11 +132,12 @@ def series_ids(stream: PartitionStream, recordings: Sequence[Recording]) -> list
 
 def _samples(one: Recording, ids: npt.NDArray[np.int32], rows: Ints, records: Ints) -> SampleBatch:
     n = len(rows) * len(ids)
+    kinds = np.zeros(len(ids), np.uint8) if one.kinds is None else one.kinds
     return SampleBatch(
         np.tile(ids, len(rows)),
         np.repeat(one.times[rows], len(ids)),
         one.values[rows].ravel(),
-        np.zeros(n, np.uint8),
+        np.tile(kinds, len(rows)),
         np.zeros(n, np.int64),
         np.repeat(records, len(ids)).astype(np.int32),
     )

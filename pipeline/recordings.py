@@ -30,7 +30,8 @@ class Recording:
     """What was recorded of one entity.
 
     ``times`` are ns since 1970 (UTC), ascending, shape (n_rows,); ``values`` has shape (n_rows, n_metrics), NaN where
-    nothing was sent; ``label`` is 0 or 1 a row, or None where the table has none.
+    nothing was sent; ``label`` is 0 or 1 a row, or None where the table has none; ``kinds`` are those of the metrics
+    (``events.Kind``), None where all are gauges.
     """
 
     entity: str
@@ -38,6 +39,7 @@ class Recording:
     times: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
     label: npt.NDArray[np.int64] | None = None
+    kinds: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.times)

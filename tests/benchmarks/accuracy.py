@@ -25,7 +25,6 @@ import cases  # noqa: E402
 import measured  # noqa: E402
 
 RESULTS = HERE / "accuracy.json"
-README = HERE.parents[1] / "README.md"
 SETS = ("cold", "kpi", "smd", "smd-test", "nab")
 
 
@@ -43,7 +42,7 @@ def main() -> None:
     table = "\n".join(cases.markdown(results))
     print(table)
     if asked.readme:
-        cases.write_readme(README, table)
+        cases.write_between(cases.README, cases.BEGIN, cases.END, table)
 
 
 def run(sets: list[str], jobs: int, before: dict) -> dict:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+README = Path(__file__).resolve().parents[2] / "README.md"
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 MEANINGS = {
     "smd": "11 servers, trained on a time without labels",
@@ -97,10 +98,10 @@ def _nab(of: dict) -> Iterator[str]:
             yield f"| {name} | " + " | ".join(f"{of['published'][name][p]:.1f}" for p in profiles) + " | |"
 
 
-def write_readme(readme: Path, table: str) -> None:
-    """Put the table between its marks."""
-    text = readme.read_text()
-    if BEGIN not in text:
-        raise SystemExit(f"{readme} has no line {BEGIN}")
-    head, _, rest = text.partition(BEGIN)
-    readme.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
+def write_between(readme: Path, begin: str, end: str, text: str) -> None:
+    """Put a table between its marks."""
+    before = readme.read_text()
+    if begin not in before:
+        raise SystemExit(f"{readme} has no line {begin}")
+    head, _, rest = before.partition(begin)
+    readme.write_text(f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}")

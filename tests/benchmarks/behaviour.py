@@ -1,0 +1,163 @@
+"""How each kind of fault is met, and whether its innocent twin is left alone: rates over drawn scenes.
+
+usage: behaviour.py [KIND …] [--seeds 20] [--first-seed N] [--readme]
+
+Each seed draws another host and another event. Without --first-seed one is taken from the clock, so that no run sees
+the scenes of development; it is printed, and stands in behaviour.json. Part of ``make evaluate``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from multiprocessing import get_context
+from pathlib import Path
+from zlib import crc32
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import cases  # noqa: E402
+import numpy as np  # noqa: E402
+import scenes  # noqa: E402
+
+from pipeline.backtest import replay  # noqa: E402
+from pipeline.events import Incident  # noqa: E402
+from pipeline.fingerprint import fingerprint  # noqa: E402
+from pipeline.stream import Plan  # noqa: E402
+
+RESULTS = HERE / "behaviour.json"
+BEGIN, END = "<!-- behaviour: made by make evaluate -->", "<!-- /behaviour -->"
+SLACK_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Met:
+    """What became of one scene: found after how many steps, its metric blamed most, its kind named right."""
+
+    found: bool
+    steps: int | None
+    metric_right: bool | None
+    kind_right: bool
+
+
+def play(kind: str, seeds: range, plan: Plan) -> list[Met]:
+    """Replay one scene a seed, all hosts side by side as a fleet."""
+    draw = {**scenes.FAULTS, **scenes.INNOCENT}[kind]
+    drawn = {f"{kind}-{seed}": draw(np.random.default_rng([seed, crc32(kind.encode())])) for seed in seeds}
+    told = replay([scene.host.recording(name) for name, scene in drawn.items()], plan).incidents
+    lives: dict[str, list[Incident]] = {name: [] for name in drawn}
+    for event in told:
+        lives[event.data.entity.id].append(event.data)
+    return [_met(kind, scene, lives[name]) for name, scene in drawn.items()]
+
+
+def _met(kind: str, scene: scenes.Scene, revisions: list[Incident]) -> Met:
+    host = scene.host
+    start = int(host.seconds[scene.start]) * 1000
+    until = int(host.seconds[min(scene.end, len(host.seconds)) - 1]) * 1000 + SLACK_STEPS * host.step * 1000
+    within = [one for one in revisions if one.track == scene.track and _overlaps(one, start, until)]
+    if not within:
+        return Met(False, None, False, False)
+    last = [one for one in within if one.incident_id == within[0].incident_id and one.status == "open"][-1]
+    blamed = last.contributing_metrics[0].metric if last.contributing_metrics else ""
+    steps = max(0, _ms(within[0].detected_at) - start) // (host.step * 1000)
+    return Met(True, steps, blamed == scene.metric if scene.metric else None, last.kind == kind)
+
+
+def _overlaps(one: Incident, start: int, until: int) -> bool:
+    """Whether it was detected while the event lasted: an incident that was open before it says nothing about it."""
+    return one.status == "open" and start <= _ms(one.detected_at) <= until
+
+
+def _ms(time_text: str) -> int:
+    return round(datetime.fromisoformat(time_text).timestamp() * 1000)
+
+
+def rates(kind: str, met: list[Met]) -> dict:
+    """Shares over the scenes of a kind; steps are the median of those found."""
+    found = [one for one in met if one.found]
+    out = {"scenes": len(met), "found": len(found) / len(met)}
+    if kind in scenes.FAULTS and found:
+        out["steps"] = statistics.median(one.steps for one in found)
+        out["kind_right"] = sum(one.kind_right for one in found) / len(found)
+        if found[0].metric_right is not None:
+            out["metric_right"] = sum(bool(one.metric_right) for one in found) / len(found)
+    return {key: round(value, 3) for key, value in out.items()}
+
+
+def markdown(results: dict) -> list[str]:
+    """The README's table."""
+    kinds, n = results["kinds"], max(of["scenes"] for of in results["kinds"].values())
+    lines = [
+        f"{n} drawn scenes of each kind from seed {results['first_seed']}, settings and detectors "
+        f"`{results['settings']}`.",
+        "",
+        "| fault | found | steps to find | right metric | kind named right |",
+        "|---|---|---|---|---|",
+    ]
+    for kind in scenes.FAULTS:
+        if kind in kinds:
+            cells = [_cell(kinds[kind], key) for key in ("found", "steps", "metric_right", "kind_right")]
+            lines.append(f"| {kind.replace('_', ' ')} | {' | '.join(cells)} |")
+    lines += ["", "| innocent event | taken for a fault |", "|---|---|"]
+    lines += [
+        f"| {kind.replace('_', ' ')} | {_cell(kinds[kind], 'found')} |" for kind in scenes.INNOCENT if kind in kinds
+    ]
+    return lines
+
+
+def _cell(of: dict, key: str) -> str:
+    if of.get(key) is None:
+        return ""
+    return f"{of[key]:g}" if key == "steps" else f"{of[key]:.0%}"
+
+
+def plan_for(kind: str) -> Plan:
+    """The default configuration; where people's clocks matter, in their time zone."""
+    from pipeline.app import plan_of
+    from pipeline.settings import load
+
+    zone = ["entities.time_zone=Europe/Berlin"] if kind == "summer_time" else []
+    return plan_of(load(None, zone, {}).settings)
+
+
+def measure(kind: str, first_seed: int, n_seeds: int) -> dict:
+    """Rates of one kind."""
+    return rates(kind, play(kind, range(first_seed, first_seed + n_seeds), plan_for(kind)))
+
+
+def main() -> None:
+    """Play all kinds in two processes; write results, print the table."""
+    kinds = [*scenes.FAULTS, *scenes.INNOCENT]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", metavar="KIND")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=int(time.time()))
+    parser.add_argument("--readme", action="store_true", help="write the README's table from the last results")
+    asked = parser.parse_args()
+    if asked.readme:
+        table = "\n".join(markdown(json.loads(RESULTS.read_text())))
+        cases.write_between(cases.README, BEGIN, END, table)
+        return
+    wanted = asked.kinds or kinds
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        jobs = {kind: pool.submit(measure, kind, asked.first_seed, asked.seeds) for kind in wanted}
+        found = {}
+        for kind, job in jobs.items():
+            found[kind] = job.result()
+            print(f"{kind}: {found[kind]}", file=sys.stderr, flush=True)
+    results = {"first_seed": asked.first_seed, "settings": fingerprint(Plan()), "kinds": found}
+    if wanted == kinds:
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    print("\n".join(markdown(results)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""A slice of the behaviour table: what must not get worse. The whole of it: ``make evaluate``."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.stream import Plan
+
+ROOT = Path(__file__).parents[1]
+SEEDS = range(7_000, 7_006)
+# of six scenes so many at least are found, and so many of those at least blame the right metric
+FOUND = {"spike": 4, "dip": 4, "trend": 4, "variance": 4, "season": 3, "correlation": 3, "silence": 6}
+LEFT_ALONE = {"deploy": 3}
+
+
+@pytest.fixture(scope="module")
+def behaviour():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tests/benchmarks"))
+        yield importlib.import_module("behaviour")
+
+
+@pytest.mark.parametrize("kind", sorted(FOUND))
+def test_a_fault_is_found_and_blamed_on_its_metric(behaviour, kind):
+    met = behaviour.play(kind, SEEDS, Plan())
+    assert sum(one.found for one in met) >= FOUND[kind]
+    if kind != "silence":
+        assert sum(bool(one.metric_right) for one in met) >= FOUND[kind] - 1
+
+
+@pytest.mark.parametrize("kind", sorted(LEFT_ALONE))
+def test_an_innocent_event_wakes_few(behaviour, kind):
+    met = behaviour.play(kind, SEEDS, Plan())
+    assert sum(not one.found for one in met) >= LEFT_ALONE[kind]
+
+
+def test_equal_seeds_draw_equal_scenes_and_other_seeds_others(behaviour):
+    assert behaviour.play("spike", range(3), Plan()) == behaviour.play("spike", range(3), Plan())
+    scenes = importlib.import_module("scenes")
+    numpy = importlib.import_module("numpy")
+    one, other = (scenes.spike(numpy.random.default_rng(seed)) for seed in (1, 2))
+    assert (one.start, one.end, one.metric) != (other.start, other.end, other.metric)
+
+
+def test_the_readme_shows_the_behaviour_that_was_measured(behaviour):
+    results = json.loads((ROOT / "tests/benchmarks/behaviour.json").read_text())
+    table = "\n".join([behaviour.BEGIN, *behaviour.markdown(results), behaviour.END])
+    assert table in (ROOT / "README.md").read_text()
+    assert all(of["scenes"] >= 20 for of in results["kinds"].values())
