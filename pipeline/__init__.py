@@ -1,7 +1,7 @@
 """foreshock: telemetry that flows through Kafka in, few and explained incidents out.
 
 Reading order: ``events`` (the nouns), ``stream`` (the whole story, pure), ``job`` (the loop around it), ``app``
-(how the parts are put together). Then the rooms: ``codecs`` and ``catalog``, ``grid``, ``features`` and ``kernels``,
+(how the parts are put together). Then the rooms: ``codecs`` and ``catalog``, ``grid``, ``baselines`` and ``kernels``,
 ``scoring``, ``incidents``, ``kafka``.
 
 Sign and units: a higher score is more anomalous. Time is int64, nanoseconds while decoding, milliseconds from the

@@ -12,13 +12,13 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.features import FEATURE_NAMES
+from pipeline.baselines import FEATURE_NAMES
 from pipeline.stream import Plan
 
 __all__ = ["fingerprint"]
 
 ROOT = Path(__file__).parent
-DECIDING = ("features.py", "scoring.py", "incidents.py", "kernels/*.py", "../models/bundle.py", "../models/detect*.py")
+DECIDING = ("baselines.py", "scoring.py", "incidents.py", "kernels/*.py", "../models/bundle.py", "../models/detect*.py")
 # names of the job and of wire formats decide nothing about a verdict
 NOT_DECIDING = ("formats", "publish_all_scores", "low_mark")
 DIGITS = 12

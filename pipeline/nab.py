@@ -18,9 +18,9 @@ import pandas as pd
 
 from models.evaluate import finite
 from models.nab import PROFILES, Rewards, nab_score, rewards
-from pipeline.backtest import replay
 from pipeline.events import InputError
 from pipeline.recordings import read_table, recording
+from pipeline.replay import replay
 from pipeline.stream import Plan
 
 __all__ = ["NabResult", "alarms", "evaluate_nab"]

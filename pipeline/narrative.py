@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.catalog import Catalog
 from pipeline.events import ContributingMetric, IncidentKind
-from pipeline.features import FEATURE_NAMES, Features
 from pipeline.incidents import Life
 
 __all__ = ["Narrator", "iso_time"]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bundle import Bundle
+from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.catalog import Catalog
 from pipeline.codecs import decode
 from pipeline.dialect import DEFAULT, Dialect
@@ -26,7 +27,6 @@ from pipeline.events import (
     SampleBatch,
     ScoreRow,
 )
-from pipeline.features import FEATURE_NAMES, Features
 from pipeline.grid import Closed, Grid, Silence, Wave
 from pipeline.incidents import Change, Evidence, IncidentPlan, Incidents
 from pipeline.narrative import Narrator, iso_time

@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import pipeline.backtest as module
-from pipeline.backtest import replay, train
+import pipeline.replay as module
 from pipeline.events import InputError
 from pipeline.recordings import read_recordings, recording
+from pipeline.replay import replay, train
 from pipeline.stream import Plan
 
 N = 900

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.backtest import backtest
 from pipeline.events import Records
+from pipeline.replay import backtest
 from pipeline.stream import PartitionStream, Plan
 
 T0 = 1_700_000_000_000

@@ -36,10 +36,10 @@ def backtest(
       foreshock backtest --test cold.csv --out scores.parquet --set incidents.open_steps=3
     """
     from pipeline.app import plan_of
-    from pipeline.backtest import backtest as run
     from pipeline.cli.picture import event_line
     from pipeline.events import InputError
     from pipeline.recordings import read_table
+    from pipeline.replay import backtest as run
 
     plan = plan_of(loaded(config, overrides).settings)
     train_frame = None if train is None else read_table(train)

@@ -11,9 +11,9 @@ from numba import njit
 from numpy.lib.stride_tricks import sliding_window_view
 
 from models.evaluate import auc_pr, finite, hit_rate, own_threshold, period, vus_pr
-from pipeline.backtest import replay, train
 from pipeline.nab import evaluate_nab
 from pipeline.recordings import numeric_columns, recording
+from pipeline.replay import replay, train
 from pipeline.stream import Plan
 
 WEEK_SECONDS = 604_800

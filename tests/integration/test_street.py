@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from pipeline.backtest import backtest
 from pipeline.codecs.encode import encode_json
 from pipeline.events import CloudEvent, Kind, ScoreRow
 from pipeline.kafka.topics import create
 from pipeline.recordings import epoch_ns, numeric_columns
+from pipeline.replay import backtest
 from pipeline.stream import Plan
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
