@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
 
 from pipeline.events import Kind
+from pipeline.names import MAX_NAME_CHARS, remembered
 
 __all__ = [
     "DEFAULT",
@@ -209,11 +209,11 @@ class Dialect:
         return any(fnmatchcase(label, pattern) for pattern in self.dropped_labels)
 
 
-@lru_cache(maxsize=65_536)
+@remembered
 def _named(dialect: Dialect, name: str, attribute: str) -> tuple[str, str]:
     if attribute == "instance" and (found := _WITH_PORT.fullmatch(name)):
         name = found.group(1)
-    if dialect.entity_pattern and (found := re.search(dialect.entity_pattern, name)):
+    if dialect.entity_pattern and len(name) <= MAX_NAME_CHARS and (found := re.search(dialect.entity_pattern, name)):
         name = (found.group("entity") if "entity" in found.re.groupindex else found.group()) or name
     for pattern, entity_class in dialect.classes:
         if fnmatchcase(name, pattern):
@@ -221,7 +221,7 @@ def _named(dialect: Dialect, name: str, attribute: str) -> tuple[str, str]:
     return name, "host" if attribute in _HOSTLY else _CLASSES.get(attribute, attribute)
 
 
-@lru_cache(maxsize=65_536)
+@remembered
 def _rising_kind(patterns: tuple[str, ...], metric: str) -> Kind:
     return Kind.COUNTER if any(fnmatchcase(metric, pattern) for pattern in patterns) else Kind.GAUGE
 

@@ -64,6 +64,13 @@ def test_decode_undoes_encode_of_influx_lines(given_rows: list[Row]) -> None:
     assert decoded_rows(ENCODERS["influx"](given_rows)) == (sorted_rows(finite), 0)
 
 
+@given(given_rows=rows(names(), names(), [Kind.GAUGE, Kind.COUNTER]))
+@settings(max_examples=120, deadline=None)
+def test_decode_undoes_encode_of_remote_write(given_rows: list[Row]) -> None:
+    whole_ms = [(*row[:3], row[3] // 10**6 * 10**6, *row[4:]) for row in given_rows]
+    assert decoded_rows(ENCODERS["prometheus-remote-write"](whole_ms)) == (sorted_rows(whole_ms), 0)
+
+
 @pytest.mark.parametrize("text", ["eu west,1", "a=7", "a\\b", "back\\slash, and=all", " leading", 'q"uote'])
 def test_influx_escapes_are_undone(text: str) -> None:
     row: Row = ("web 1,x", "m n.f,g=h", (("k=", text), (text, "v")), 10**18, 1.5, Kind.GAUGE)

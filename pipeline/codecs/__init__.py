@@ -60,6 +60,7 @@ _CODECS: tuple[Codec, ...] = (
 )
 CODECS: dict[str, Codec] = {codec.NAME: codec for codec in _CODECS}
 FORMATS: tuple[str, ...] = tuple(CODECS)
+MAX_RECORD_BYTES = 32 * 2**20  # what a sender sends is below 1 MB; a compressed batch can unfold to anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,9 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
         if not value or value.isspace():
             continue
         out.record = row
+        if len(value) > MAX_RECORD_BYTES:
+            out.reject("too_large", f"{len(value)} bytes")
+            continue
         name = allowed[0] if len(allowed) == 1 else format_of(value, dialect)
         if name is None:
             out.reject("unknown_format", f"begins with {value[:24]!r}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 __all__ = ["RISING_TYPES", "metric_of"]
 
 # Types of types.db whose data sources count up (DERIVE or COUNTER), of the plugins that are in common use.
@@ -20,7 +18,6 @@ RISING_TYPES = frozenset(
 )
 
 
-@lru_cache(maxsize=65_536)
 def metric_of(plugin: str, plugin_instance: str, type_name: str, type_instance: str, source: str) -> str:
     """Name as collectd writes it; the data source is told where the type has more than the one called value."""
     left = f"{plugin}-{plugin_instance}" if plugin_instance else plugin

@@ -53,7 +53,7 @@ def _write(row: Any, out: SampleWriter) -> None:
     moment = time_ns(row.get("time"))
     entity, entity_class, _ = out.dialect.entity_of({"host": label_text(row.get("host"))})
     for amount, source_type, source in zip(values, types, sources, strict=True):
-        metric = metric_of(*parts, source)
+        metric = metric_of(parts[0], parts[1], parts[2], parts[3], source)
         identity = SeriesIdentity(entity, entity_class, metric, (), unit_of(metric))
         try:
             kind = _kind(source_type, out.dialect.collectd_rates)

@@ -7,7 +7,6 @@ the setting ``entities.graphite_pattern`` says, else the first part that is not 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from pipeline.codecs.clock import time_ns
 from pipeline.codecs.scalars import number
@@ -15,10 +14,12 @@ from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
 from pipeline.events import CodecError, SeriesIdentity
+from pipeline.names import remembered
 
 __all__ = ["NAME", "decode"]
 
 NAME = "graphite"
+_LONGEST_PATH = 8192
 _PREFIXES = frozenset(
     """
     carbon collectd dev graphite host hosts machine machines metrics node nodes one_min prod production server
@@ -57,8 +58,10 @@ def _write(line: str, out: SampleWriter, record_time_ms: int) -> None:
     out.add(out.series(identity), moment, number(parts[1]), out.dialect.kind_of(identity.metric))
 
 
-@lru_cache(maxsize=65_536)
+@remembered
 def _identity(dialect: Dialect, path: str) -> SeriesIdentity:
+    if len(path) > _LONGEST_PATH:
+        raise CodecError("name_too_long", f"{len(path)} characters: {path[:80]!r}")
     name, *pairs = path.split(";")
     labels = {}
     for pair in pairs:

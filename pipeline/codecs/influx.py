@@ -20,6 +20,7 @@ __all__ = ["NAME", "decode"]
 
 NAME = "influx"
 # A backslash escapes the one separator after it and stands for itself before anything else.
+_LONGEST_KEY = 8192
 _BLANK = re.compile(rb"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _KEY = re.compile(rb'(?![{}\[\]"])(?:[^ \\\n]++|\\ ?+)++ ++')
 _FIELD = re.compile(rb'((?:[^,= "\\\n]++|\\[,= "]?+)++)=("(?:[^"\\]++|\\.)*+"|[^", \r\n]++)', re.DOTALL)
@@ -52,6 +53,8 @@ def _write_line(value: bytes, start: int, out: SampleWriter, record_time_ms: int
     """Write one line that begins at ``start``; return where the next one begins."""
     key = _KEY.match(value, start)
     place = key.end() if key else start
+    if place - start > _LONGEST_KEY:
+        raise CodecError("name_too_long", f"{place - start} bytes: {value[start : start + 60]!r}")
     fields = []
     while field := _FIELD.match(value, place):
         fields.append(field.group(1, 2))

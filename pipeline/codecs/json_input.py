@@ -8,6 +8,7 @@ import msgspec
 
 from pipeline.codecs.scalars import label_text
 from pipeline.events import CodecError
+from pipeline.names import MAX_LABELS
 
 __all__ = ["found_at", "parsed", "texts"]
 
@@ -38,6 +39,8 @@ def texts(given: object, reason: str) -> dict[str, str]:
     """
     if not isinstance(given, dict):
         raise CodecError(reason, repr(given)[:60])
+    if len(given) > MAX_LABELS:  # before they are compared for every value of the record
+        raise CodecError("too_many_labels", f"{len(given)}")
     return {name: label_text(text) for name, text in given.items()}
 
 

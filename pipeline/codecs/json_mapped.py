@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Any
 
 from pipeline.codecs.clock import time_ns
@@ -18,6 +17,7 @@ from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import JsonMapping
 from pipeline.events import CodecError, Kind, SeriesIdentity
+from pipeline.names import remembered
 
 __all__ = ["NAME", "decode", "fits"]
 
@@ -91,6 +91,6 @@ def _is_named(path: str, mapping: JsonMapping) -> bool:
     return any(fnmatchcase(path, pattern) for pattern in mapping.ignored)
 
 
-@lru_cache(maxsize=65_536)
+@remembered
 def _kind(counters: tuple[str, ...], metric: str) -> Kind:
     return Kind.COUNTER if any(fnmatchcase(metric, pattern) for pattern in counters) else Kind.GAUGE

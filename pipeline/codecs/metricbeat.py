@@ -17,6 +17,7 @@ from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
 from pipeline.events import CodecError, Kind, SeriesIdentity
+from pipeline.names import MAX_LABELS
 
 __all__ = ["NAME", "decode"]
 
@@ -105,6 +106,8 @@ def _labels(told: list[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
         if value is not None:
             key = path.rpartition(".")[2]
             found[path if key in found else key] = label_text(value)
+    if len(found) > MAX_LABELS:  # before they are compared for every value of the event
+        raise CodecError("too_many_labels", f"{len(found)}")
     return tuple(sorted(found.items()))
 
 

@@ -16,12 +16,13 @@ from pipeline.codecs.prometheus import family_of, identity_of, kind_of, unstale
 from pipeline.codecs.remote_write_schema import METRIC_TYPES, WriteRequest
 from pipeline.codecs.writer import SampleWriter
 from pipeline.events import CodecError, Kind, Origin, SeriesIdentity
+from pipeline.names import MAX_LABELS
 
 __all__ = ["NAME", "decode", "uncompressed"]
 
 NAME = "prometheus-remote-write"
 # A snappy copy of 64 bytes takes 3: a block cannot grow by more, whatever its head claims.
-_MOST_GROWTH, _MOST_BYTES = 22, 64 * 2**20
+_MOST_GROWTH, _MOST_BYTES = 22, 16 * 2**20
 _GAUGE_HISTOGRAM = 3  # reset hint
 
 
@@ -72,6 +73,9 @@ def _all_series(request: Any, out: SampleWriter) -> Iterator[tuple[Any, dict[str
     symbols = list(request.symbols)
     for series in request.series2:
         refs = series.label_refs
+        if len(refs) > 2 * MAX_LABELS:
+            out.reject("too_many_labels", f"{len(refs)} references")
+            continue
         try:
             texts = [symbols[ref] for ref in refs]
             unit = symbols[series.metadata.unit_ref] if symbols else ""

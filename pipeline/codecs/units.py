@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from functools import lru_cache
+
+from pipeline.names import MAX_NAME_CHARS, remembered
 
 __all__ = ["bounds_of", "unit_of"]
 
@@ -67,13 +68,13 @@ _LARGEST = {"ratio": 1.0, "%": 100.0}
 _NEVER_NEGATIVE = frozenset({"By", "%", "ratio", "bit", "By/s", "bit/s"})
 
 
-@lru_cache(maxsize=65_536)
+@remembered
 def unit_of(metric: str, sent: str = "") -> str:
     """Unit of a metric: as sent, else as its name tells, else nothing.
 
     A sent unit of ``1`` says "no dimension" and becomes ``ratio`` where the name says that it is a share.
     """
-    if sent and sent != "1":
+    if (sent and sent != "1") or len(metric) > MAX_NAME_CHARS:
         return sent
     told = next((_WORDS[word] for word in reversed(_SPLIT.split(metric.lower())) if word in _WORDS), "")
     if sent:

@@ -12,11 +12,10 @@ import numpy.typing as npt
 from pipeline.catalog import NEVER_SEEN, Catalog
 from pipeline.dialect import DEFAULT, Dialect
 from pipeline.events import CodecError, Origin, SampleBatch, SeriesIdentity, SourceClock
+from pipeline.names import MAX_LABELS, MAX_NAME_CHARS
 
 __all__ = ["SampleWriter"]
 
-MAX_NAME_CHARS = 1024  # of an entity, metric, label name or label value
-MAX_LABELS = 128
 MAX_TIME_NS = 7_258_118_400_000_000_000  # 2200-01-01: beyond it a time is a mistake, not a future
 COLUMNS = (("series_id", "i"), ("time", "q"), ("value", "d"), ("kind", "B"), ("start", "q"), ("record", "i"))
 
