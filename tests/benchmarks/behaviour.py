@@ -27,9 +27,9 @@ import cases  # noqa: E402
 import numpy as np  # noqa: E402
 import scenes  # noqa: E402
 
-from pipeline.backtest import replay  # noqa: E402
 from pipeline.events import Incident  # noqa: E402
 from pipeline.fingerprint import fingerprint  # noqa: E402
+from pipeline.replay import replay  # noqa: E402
 from pipeline.stream import Plan  # noqa: E402
 
 RESULTS = HERE / "behaviour.json"
