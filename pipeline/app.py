@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -204,14 +205,15 @@ def make_rekey(settings: Settings) -> Rekey:
 
 
 def _teller() -> Callable[[Summary], None]:
-    """A voice that says what came since it last spoke."""
+    """A voice that says in words what came since it last spoke, and to programs what came since the start."""
     before, told_at = Counts(), time.monotonic()
 
     def tell(summary: Summary) -> None:
         nonlocal before, told_at
         standing = Standing(summary.lag, summary.open_incidents, summary.entities, summary.series)
         seconds = max(time.monotonic() - told_at, 1e-3)
-        log.info("%s", in_words(difference(summary.counts, before), seconds, standing))
+        words = in_words(difference(summary.counts, before), seconds, standing)
+        log.info("%s", words, extra={"summary": asdict(summary)})
         before, told_at = deepcopy(summary.counts), time.monotonic()
 
     return tell

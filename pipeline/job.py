@@ -133,7 +133,9 @@ class Job:
                     # What this poll brought of them was read before they changed hands.
                     batches = [one for one in batches if (one.topic, one.partition) not in change.partitions]
                 self._cycle(batches, source, sink)
-                self._report(source)
+                if time.monotonic() - self._told_at >= self._plan.summary_every_seconds:
+                    self._report(source)
+            self._report(source)
 
     def _cycle(self, batches: list[Records], source: Source, sink: Sink) -> None:
         """Turn one poll's records into one transaction. No work is open before or after.
@@ -237,8 +239,6 @@ class Job:
         self.summary.incidents += sum(len(result.incidents) for result in results)
 
     def _report(self, source: Source) -> None:
-        if time.monotonic() - self._told_at < self._plan.summary_every_seconds and not self._stopping:
-            return
         self._told_at = time.monotonic()
         told, works = self.summary, self._works.values()
         told.partitions, told.catching_up = len(works), sum(not work.live for work in works)

@@ -17,12 +17,12 @@ from kafka import errors as kafka_errors
 
 from pipeline.events import BrokerError, BrokerUnreachable, Fenced, PermissionDenied, SettingsError
 
-__all__ = ["Client", "connected", "translated"]
+__all__ = ["Client", "connected", "keep_rejoining", "translated"]
 
 Client = Mapping[str, Any]
 """Options that every client shares: ``bootstrap_servers`` and whatever ``kafka.client`` holds."""
 
-BOOTSTRAP_TIMEOUT_MS = 10_000
+BOOTSTRAP_TIMEOUT_MS = 6_000  # a job that is told to stop has ten seconds in all
 CONNECTIONS = "kafka.net.manager"
 
 DENIED = (
@@ -105,13 +105,36 @@ def connected(make: Any, client: Client, tuning: Client | None = None, law: Clie
     _check_names(client)
     mine = {key: value for key, value in client.items() if key in make.DEFAULT_CONFIG}
     options = {"bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS, **(tuning or {}), **mine, **(law or {})}
+    made = make.__new__(make)  # apart from __init__, so that what a failure leaves half made can be closed
     with _overheard() as complaints:
         try:
-            return make(**options)
+            made.__init__(**options)
         except (kafka_errors.KafkaConfigurationError, ValueError, AssertionError) as wrong:
+            _let_go(made)
             raise SettingsError(f"kafka.client: {wrong}") from wrong
         except kafka_errors.KafkaError as error:
+            _let_go(made)
             raise _why_not_connected(str(client["bootstrap_servers"]), error, complaints) from error
+    return made
+
+
+def _let_go(half_made: Any) -> None:
+    """End the I/O thread and sockets that a failed constructor leaves running, one set for each attempt."""
+    network = getattr(half_made, "_client", None)
+    if network is not None:
+        network.close()
+
+
+def keep_rejoining(consumer: KafkaConsumer) -> None:
+    """Call before each poll of a group's member, so that no assignment on its way is forgotten.
+
+    A rejoin that new metadata asked for (a topic appeared, or grew) is dropped by kafka-python when the poll ends
+    before the broker's answer: its condition no longer holds then, and nobody takes the answer. Apache Kafka's own
+    client had the same fault, KAFKA-9815, and the same cure: to write down that a rejoin is due.
+    """
+    coordinator = consumer._coordinator
+    if coordinator.rejoining or coordinator.need_rejoin():
+        coordinator.request_rejoin()
 
 
 def _why_not_connected(where: str, error: Exception, complaints: list[Exception]) -> BrokerError:

@@ -10,11 +10,11 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from pipeline.events import BrokerUnreachable, Records
-from pipeline.kafka.clients import Client, connected, translated
+from pipeline.kafka.clients import Client, connected, keep_rejoining, translated
 
 __all__ = ["Follower", "read_all", "read_last"]
 
-TUNING = {"fetch_max_wait_ms": 100, "metrics_enabled": False}
+TUNING = {"fetch_max_wait_ms": 100, "metadata_max_age_ms": 5_000, "metrics_enabled": False}
 LAW = {
     "enable_auto_commit": False,
     "isolation_level": "read_committed",
@@ -44,7 +44,7 @@ class Follower:
         reset = "earliest" if from_beginning else "latest"
         law = {**LAW, "group_id": group or None, "auto_offset_reset": reset}
         self._consumer = connected(KafkaConsumer, client, TUNING, law)
-        self._topics, self._from_beginning = list(topics), from_beginning
+        self._topics, self._group, self._from_beginning = list(topics), group, from_beginning
         self._missing = [] if group else list(topics)
         self._looked = -LOOK_AGAIN_SECONDS
         with translated("joining the group"):
@@ -61,6 +61,8 @@ class Follower:
             if self._missing == self._topics:
                 time.sleep(timeout_ms / 1000)
                 return []
+            if self._group:
+                keep_rejoining(self._consumer)
             polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         return [_records(found) for _, found in sorted(polled.items()) if found]
 

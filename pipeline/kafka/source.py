@@ -14,7 +14,7 @@ from kafka import errors as kafka_errors
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
 from pipeline.events import BrokerUnreachable, Records, SettingsError
-from pipeline.kafka.clients import Client, connected, translated
+from pipeline.kafka.clients import Client, connected, keep_rejoining, translated
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ TUNING = {
     "session_timeout_ms": 15_000,
     "heartbeat_interval_ms": 3_000,
     "fetch_max_wait_ms": 100,
+    # A topic made a moment ago may be missing from the first answer, and new partitions are seen no sooner than this.
+    "metadata_max_age_ms": 5_000,
     "metrics_enabled": False,
 }
 LAW = {
@@ -74,6 +76,7 @@ class Source:
     def poll(self, timeout_ms: int, max_records: int) -> list[Records]:
         """Return new records by partition, each in offset order; an empty list when none came in time."""
         with translated("reading the input"):
+            keep_rejoining(self._consumer)
             polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         return [_records(found) for _, found in sorted(polled.items()) if found]
 

@@ -27,10 +27,11 @@ def set_up(log_format: str, stream: TextIO | None = None) -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """``2026-01-31T06:00:00.000Z info  joined the group  partitions=4``."""
+    """``2026-01-31T06:00:00.000Z info  joined the group  partitions=4``; whole tables are left to JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        extra = "".join(f"  {key}={value}" for key, value in _extra(record).items())
+        small = {key: value for key, value in _extra(record).items() if not isinstance(value, dict)}
+        extra = "".join(f"  {key}={value}" for key, value in small.items())
         line = f"{_time(record)} {LEVELS.get(record.levelname, record.levelname):<5} {record.getMessage()}{extra}"
         return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
 
