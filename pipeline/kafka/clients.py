@@ -23,7 +23,7 @@ Client = Mapping[str, Any]
 """Options that every client shares: ``bootstrap_servers`` and whatever ``kafka.client`` holds."""
 
 BOOTSTRAP_TIMEOUT_MS = 6_000  # a job that is told to stop has ten seconds in all
-CONNECTIONS = "kafka.net.manager"
+CONNECTIONS = "kafka.net"
 
 DENIED = (
     kafka_errors.AuthorizationError,
