@@ -1,0 +1,1 @@
+"""The numba of compiled scorers, one file an idea."""
