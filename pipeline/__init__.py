@@ -2,7 +2,7 @@
 
 Reading order: ``events`` (the nouns), ``stream`` (the whole story, pure), ``job`` (the loop around it), ``app``
 (how the parts are put together). Then the rooms: ``codecs`` and ``catalog``, ``grid``, ``baselines`` and ``kernels``,
-``scoring``, ``incidents``, ``kafka``.
+``scoring``, ``lifecycle``, ``kafka``.
 
 Sign and units: a higher score is more anomalous. Time is int64, nanoseconds while decoding, milliseconds from the
 grid on, always UTC; every other unit is in the name.
@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.codecs.capture import read_capture
+    from pipeline.notebook import Verdict, backtest, features, incidents, read_samples
     from pipeline.subscriber import Where, subscribe
 
-__all__ = ["Where", "read_capture", "subscribe"]
+__all__ = ["Verdict", "Where", "backtest", "features", "incidents", "read_capture", "read_samples", "subscribe"]
 
 _HOMES = {
+    "Verdict": "pipeline.notebook",
     "Where": "pipeline.subscriber",
+    "backtest": "pipeline.notebook",
+    "features": "pipeline.notebook",
+    "incidents": "pipeline.notebook",
     "read_capture": "pipeline.codecs.capture",
+    "read_samples": "pipeline.notebook",
     "subscribe": "pipeline.subscriber",
 }
 

@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 from pipeline.codecs import FORMATS
 from pipeline.dialect import RSYSLOG, Dialect, JsonMapping
 from pipeline.events import Counts, SettingsError
-from pipeline.incidents import IncidentPlan
 from pipeline.job import Job, JobPlan, Parts, Summary
 from pipeline.kafka.broker import kafka_home
 from pipeline.kafka.reader import published
 from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Source
 from pipeline.kafka.topics import Topics, count_partitions, create, ensure
+from pipeline.lifecycle import IncidentPlan
 from pipeline.operate.slot import transactional_id
 from pipeline.operate.summary import Standing, difference, in_words
 from pipeline.rekey import Rekey, RekeyParts, RekeyPlan

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.catalog import Catalog
 from pipeline.events import ContributingMetric, IncidentKind
-from pipeline.incidents import Life
+from pipeline.lifecycle import Life
 
 __all__ = ["Narrator", "iso_time"]
 

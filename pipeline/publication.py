@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from pipeline.events import CloudEvent, DataQuality, Entity, Incident, ModelInForce, Source
-from pipeline.incidents import Change, Life, incident_id
+from pipeline.lifecycle import Change, Life, incident_id
 from pipeline.narrative import Narrator, iso_time
 
 __all__ = ["Publication", "restored"]

@@ -28,7 +28,7 @@ from pipeline.events import (
     ScoreRow,
 )
 from pipeline.grid import Closed, Grid, Silence, Wave
-from pipeline.incidents import Change, Evidence, IncidentPlan, Incidents
+from pipeline.lifecycle import Change, Evidence, IncidentPlan, Incidents
 from pipeline.narrative import Narrator, iso_time
 from pipeline.publication import Publication, restored
 from pipeline.scoring import Scored, Scoring

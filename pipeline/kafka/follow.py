@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -12,7 +12,7 @@ from kafka.structs import OffsetAndMetadata
 from pipeline.events import BrokerUnreachable, Records
 from pipeline.kafka.clients import Client, connected, keep_rejoining, translated
 
-__all__ = ["Follower", "read_all", "read_last"]
+__all__ = ["Follower", "read_all", "read_between", "read_last"]
 
 TUNING = {"fetch_max_wait_ms": 100, "metadata_max_age_ms": 5_000, "metrics_enabled": False}
 LAW = {
@@ -23,6 +23,8 @@ LAW = {
 }
 TIMEOUT_MS = 15_000
 LOOK_AGAIN_SECONDS = 1.0
+
+Offsets = dict[TopicPartition, int]
 
 
 class Follower:
@@ -100,15 +102,39 @@ def read_all(client: Client, topic: str) -> Iterator[Records]:
     BrokerUnreachable
         Nobody answers, or the topic does not exist.
     """
-    yield from _bounded(client, topic, None)
+    yield from _bounded(client, topic, lambda consumer, begins, ends: (begins, ends))
 
 
 def read_last(client: Client, topic: str, n_records: int) -> Iterator[Records]:
     """Read the last records of a topic, ``n_records`` shared evenly among its partitions; raises as read_all."""
-    yield from _bounded(client, topic, n_records)
+
+    def span(consumer: KafkaConsumer, begins: Offsets, ends: Offsets) -> tuple[Offsets, Offsets]:
+        share = -(-n_records // len(ends))
+        return {one: max(begins[one], end - share) for one, end in ends.items()}, ends
+
+    yield from _bounded(client, topic, span)
 
 
-def _bounded(client: Client, topic: str, n_records: int | None) -> Iterator[Records]:
+def read_between(client: Client, topic: str, since_ms: int | None, until_ms: int | None) -> Iterator[Records]:
+    """Read a topic's records from one record time to before another; None: no limit; raises as read_all."""
+
+    def span(consumer: KafkaConsumer, begins: Offsets, ends: Offsets) -> tuple[Offsets, Offsets]:
+        return _at(consumer, since_ms, begins, ends), _at(consumer, until_ms, ends, ends)
+
+    yield from _bounded(client, topic, span)
+
+
+def _at(consumer: KafkaConsumer, time_ms: int | None, otherwise: Offsets, ends: Offsets) -> Offsets:
+    """First offsets of a record time, the end where there is none so late."""
+    if time_ms is None:
+        return otherwise
+    found = consumer.offsets_for_times(dict.fromkeys(ends, max(0, time_ms)), TIMEOUT_MS)
+    return {one: end if found.get(one) is None else found[one].offset for one, end in ends.items()}
+
+
+def _bounded(
+    client: Client, topic: str, span: Callable[[KafkaConsumer, Offsets, Offsets], tuple[Offsets, Offsets]]
+) -> Iterator[Records]:
     consumer = connected(KafkaConsumer, client, TUNING, {**LAW, "group_id": None})
     try:
         with translated(f"reading {topic}"):
@@ -116,17 +142,15 @@ def _bounded(client: Client, topic: str, n_records: int | None) -> Iterator[Reco
             if not partitions:
                 raise BrokerUnreachable(f"the topic {topic} does not exist")
             consumer.assign(partitions)
-            begins, ends = (
-                consumer.beginning_offsets(partitions, TIMEOUT_MS),
-                consumer.end_offsets(partitions, TIMEOUT_MS),
-            )
-            share = None if n_records is None else -(-n_records // len(partitions))
+            begins = consumer.beginning_offsets(partitions, TIMEOUT_MS)
+            firsts, ends = span(consumer, begins, consumer.end_offsets(partitions, TIMEOUT_MS))
             for one in partitions:
-                consumer.seek(one, begins[one] if share is None else max(begins[one], ends[one] - share))
+                consumer.seek(one, firsts[one])
         while any(consumer.position(one, timeout_ms=TIMEOUT_MS) < ends[one] for one in partitions):
             with translated(f"reading {topic}"):
                 polled = consumer.poll(timeout_ms=500, max_records=5000)
-            yield from (_records(found) for _, found in sorted(polled.items()) if found)
+            kept = ([record for record in found if record.offset < ends[tp]] for tp, found in sorted(polled.items()))
+            yield from (_records(found) for found in kept if found)
     finally:
         consumer.close(autocommit=False, timeout_ms=3_000)
 
