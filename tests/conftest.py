@@ -1,6 +1,34 @@
-"""What all tests share: the tests' own folder on the path, so that naive twins can be imported."""
+"""What all tests share: naive twins can be imported, no test sees a person's model store, one store is made for all."""
 
+import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="foreshock-tests-")
+
+
+@pytest.fixture(scope="session")
+def _empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables and nothing in them: making it costs seconds, copying it nothing."""
+    from models.tracking import opened
+
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    opened(f"sqlite:///{database}").search_registered_models()
+    return database
+
+
+@pytest.fixture(scope="session")
+def mlflow_store(_empty_store: Path) -> Callable[[Path], str]:
+    """A maker of fresh stores: the address of one whose files lie in the folder given."""
+
+    def make(folder: Path) -> str:
+        shutil.copy(_empty_store, folder / "mlflow.db")
+        return f"sqlite:///{folder / 'mlflow.db'}"
+
+    return make
