@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline._version import __version__
-from pipeline.cli import backtest, broker, config, decode, evaluate, incidents, rekey, run, send, simulate
+from pipeline.cli import backtest, broker, config, decode, demo, evaluate, incidents, rekey, run, send, simulate
 
 __all__ = ["app", "main"]
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(demo.app)
 app.add_typer(run.app)
 app.add_typer(rekey.app)
 app.add_typer(send.app)

@@ -90,12 +90,13 @@ def metrics_of(fleet: Fleet, host: str, times: Ints, drivers: Drivers, latencies
     latency = latencies[host] = own + _waiting(fleet, host, latencies)
     base = _spread(fleet.seed, f"{host} memory", 42, 58)
     memory = base + 10 * drivers.demand + slow_noise("memory", 0.35) + drivers.memory
-    filled = ((times / DAY_MS) - 3 / 24) % 1.0  # logs grow by day and are cleaned at three at night
+    hour = (times / HOUR_MS - 3) % 24  # from three at night half an hour of cleaning, then logs grow again
+    filled = np.where(hour < 0.5, 1 - 2 * hour, (hour - 0.5) / 23.5)
     disk = _spread(fleet.seed, f"{host} disk", 38, 55) + 2.5 * filled + noise("disk", 0.04) + drivers.disk
     backup = np.where((role == "db") & ((times % DAY_MS) // (HOUR_MS // 2) == 2), 1.0, 0.0)  # half an hour from one
     network = rate * BYTES_A_REQUEST[role] * (1 - 0.06 * drivers.loss) * (1 + noise("network", 0.02)) + 1.2e7 * backup
     loss = np.abs(noise("loss", 0.015)) + drivers.loss * np.exp(noise("lossy", 0.15))
-    expected = rate * (0.0006 + 0.002 * drivers.loss + 0.003 * np.clip(queueing - 3, 0, None))
+    expected = rate * (0.0006 + 0.002 * drivers.loss + 0.001 * np.clip(queueing - 3, 0, None))
     errors = expected + np.sqrt(expected / 60) * noise("errors", 1.0)
     open_now = 4 + rate * latency / 1000 * (1 + noise("connections", 0.04))
     writes = 2e6 + 9e6 * drivers.demand * (1 + noise("writes", 0.05)) + 3e7 * backup

@@ -16,7 +16,9 @@ LONGEST_SHARE = 0.2
 LEAST_STEPS = 10
 
 
-def scenario(fleet: Fleet, first_ms: int, n_steps: int, kinds: Sequence[str] = tuple(FAULTS)) -> list[Injection]:
+def scenario(
+    fleet: Fleet, first_ms: int, n_steps: int, kinds: Sequence[str] = tuple(FAULTS), turn: int = 0
+) -> list[Injection]:
     """Spread faults over ``n_steps`` steps from ``first_ms`` on; equal arguments give equal faults.
 
     Parameters
@@ -27,8 +29,10 @@ def scenario(fleet: Fleet, first_ms: int, n_steps: int, kinds: Sequence[str] = t
         The stretch. In a short one faults last shorter, so that each fits in.
     kinds
         Which faults; those whose metric the fleet does not measure are left out.
+    turn
+        Of several scenarios one after the other, so that they differ.
     """
-    rng = np.random.default_rng((fleet.seed, first_ms // fleet.step_ms))
+    rng = np.random.default_rng((fleet.seed, turn))
     wanted = [kind for kind in kinds if FAULTS[kind].metric in ("", *fleet.metrics)]
     wanted += [INNOCENT] * (N_DEPLOYS - 1) if INNOCENT in wanted else []
     order = [wanted[i] for i in rng.permutation(len(wanted))]
