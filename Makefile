@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help demo setup test lint integration evaluate clean
+.PHONY: help demo setup test lint integration evaluate notebooks notebook clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "foreshock needs Python 3.11 or newer")'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[broker]' --group dev
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[broker,notebooks]' --group dev
 	@touch $(STAMP)
 
 test: lint ## everything that proves the project, on a real broker, in under ten minutes
@@ -39,6 +39,12 @@ evaluate: setup ## the accuracy table on the open data, beside plain baselines a
 	@$(BIN)/python tests/benchmarks/behaviour.py
 	@$(BIN)/python tests/benchmarks/accuracy.py --readme
 	@$(BIN)/python tests/benchmarks/behaviour.py --readme
+
+notebooks: setup ## run all notebooks from top to bottom, and keep their pictures
+	@$(BIN)/jupyter execute --inplace --timeout=900 notebooks/*.ipynb
+
+notebook: setup ## open JupyterLab with the kernel ready
+	@$(BIN)/jupyter lab notebooks
 
 clean: ## remove what set-up and tests made
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
