@@ -67,6 +67,7 @@ def plan_of(settings: Settings) -> Plan:
         max_future_ms=round(settings.grid.max_future_seconds * 1000),
         silence_rhythms=incidents.silence_rhythms,
         silence_least_ms=round(incidents.silence_seconds_min * 1000),
+        ephemeral=incidents.ephemeral_classes,
         budget_per_week=detection.alert_budget_per_entity_week,
         utc_offset_ms=_standard_offset_ms(settings.entities.time_zone),
         low_mark=settings.scores.low_mark,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.grid import Wave
+from pipeline.image import Table
 from pipeline.kernels import baseline as k
 
 __all__ = ["FEATURE_NAMES", "Features"]
@@ -33,6 +34,14 @@ class Features:
         self._utc_offset_ms = utc_offset_ms
         self._state = _empty(64)
         self.n_series = 0
+
+    def obey(self, utc_offset_ms: int) -> None:
+        """Find the hour of the day by another offset from now on."""
+        self._utc_offset_ms = utc_offset_ms
+
+    def tables(self) -> dict[str, Table]:
+        """The arrays that make up the state."""
+        return {name: Table("series", array) for name, array in self._state._asdict().items()}
 
     def adopt_series(self, priors: list[npt.NDArray[np.float64] | None]) -> None:
         """Make room for new series, each with what a bundle knows of it, or None.

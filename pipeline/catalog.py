@@ -5,6 +5,10 @@ Nothing that a partition publishes depends on the ids given here: they only inde
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from pipeline.events import SeriesIdentity
 
 __all__ = ["Catalog"]
@@ -12,6 +16,9 @@ __all__ = ["Catalog"]
 NEVER_SEEN = -2
 REFUSED = -1
 RAW_PER_SERIES = 4  # spellings of one series (field order, batch shape) that the fast path remembers
+
+_encode = msgspec.json.Encoder().encode
+_lines = msgspec.json.Decoder(list[Any])
 
 
 class Catalog:
@@ -43,6 +50,7 @@ class Catalog:
         self._series: dict[SeriesIdentity, int] = {}
         self._entity: dict[tuple[str, str], int] = {}
         self._raw: dict[bytes, int] = {}
+        self._written = bytearray()
 
     @property
     def n_series(self) -> int:
@@ -65,7 +73,9 @@ class Catalog:
         series_id = len(self.identities)
         self._series[identity] = series_id
         self.identities.append(identity)
-        self.entity_of.append(self.entity_id(identity.entity, identity.entity_class))
+        entity = self.entity_id(identity.entity, identity.entity_class)
+        self.entity_of.append(entity)
+        self._write([entity, identity.metric, identity.labels, identity.unit])
         return series_id
 
     def find(self, identity: SeriesIdentity) -> int:
@@ -79,7 +89,34 @@ class Catalog:
         if found is None:
             found = self._entity[key] = len(self.entities)
             self.entities.append(key)
+            self._write(key)
         return found
+
+    def written(self) -> bytes:
+        """Everything known, a line an entity or series in the order of their ids.
+
+        Lines are written when an identity is new, so that a snapshot has only bytes to copy.
+        """
+        return bytes(self._written)
+
+    @classmethod
+    def read(cls, lines: bytes, max_series: int) -> Catalog:
+        """The catalog that :meth:`written` wrote, with the same ids."""
+        catalog = cls(max(max_series, lines.count(b"\n")))
+        for row in _lines.decode_lines(lines):
+            if len(row) == 2:
+                catalog.entity_id(row[0], row[1])
+            else:
+                entity, metric, labels, unit = row
+                pairs = tuple((key, value) for key, value in labels)
+                name, kind = catalog.entities[entity]
+                catalog.series_id(SeriesIdentity(name, kind, metric, pairs, unit))
+        catalog.max_series = max_series
+        return catalog
+
+    def _write(self, row: object) -> None:
+        self._written += _encode(row)
+        self._written += b"\n"
 
     def known(self, raw: bytes) -> int:
         """Series id remembered for raw identity bytes, or -2 if never seen."""

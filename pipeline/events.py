@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,6 +32,7 @@ __all__ = [
     "ContributingMetric",
     "Counts",
     "DataQuality",
+    "Decision",
     "Entity",
     "Fenced",
     "ForeshockError",
@@ -39,6 +40,7 @@ __all__ = [
     "InputError",
     "Kind",
     "ModelInForce",
+    "Notice",
     "Origin",
     "PermissionDenied",
     "Records",
@@ -49,6 +51,7 @@ __all__ = [
     "SettingsError",
     "Source",
     "SourceClock",
+    "Track",
 ]
 
 
@@ -355,3 +358,34 @@ class ScoreRow(msgspec.Struct, frozen=True):
     anomaly: bool
     contributions: dict[str, float]
     offset: int
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Something that decides and is not in the input: it holds before the record at ``offset`` is taken.
+
+    ``sequence`` counts the decisions of a partition from 0; a replay obeys them in this order at their offsets:
+
+    * ``begin``: the state begins here, at the first record listened to;
+    * ``settings``: this plan is in force from here on;
+    * ``model``: this bundle, known by its hash, serves from here on, with this scorer;
+    * ``idle``: no record came for long, the partition clock moves to ``clock_ms``;
+    * ``poison``: the record at ``culprit`` cannot be worked on and is left out;
+    * ``grown``: the topic got more partitions, so entities may go elsewhere.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    sequence: int
+    kind: Literal["begin", "settings", "model", "idle", "poison", "grown"]
+    value: dict[str, Any] = {}
+
+
+class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that people should know of the job itself, on the heartbeat topic; decides nothing."""
+
+    kind: Literal["state.lost", "input.silent", "input.flowing", "entity.scattered"]
+    topic: str
+    partition: int
+    told: str
+    time_ms: int

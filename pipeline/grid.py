@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.events import Counts, SampleBatch
+from pipeline.image import Table
 from pipeline.kernels import clock as k
 
 __all__ = ["Closed", "Grid", "GridView", "Silence", "Wave"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+LOOK_MS = 1_000  # how far the partition clock moves between two looks for silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,10 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """An entity fell silent (``began``) or spoke again, shown by the record in row ``record`` of the batch."""
+    """An entity spoke again, fell silent or moved away (``clock.SPOKE`` ...), as row ``record`` of the batch showed."""
 
     entity: int
-    began: bool
+    what: int
     time_ms: int
     record: int
     clock_ms: int
@@ -82,17 +84,26 @@ class Grid:
     """
 
     def __init__(self, max_future_ms: int = 3_600_000, silence_rhythms: int = 6, silence_least_ms: int = 60_000):
-        self.limits = (max_future_ms, silence_rhythms, silence_least_ms, 1_000)
+        self.obey(max_future_ms, silence_rhythms, silence_least_ms)
         self.n_series = 0
         self.n_entities = 0
         self.n_samples = 0
         self._state = _empty_state(64, 8)
         self._out = _empty_rows(64, 64, 8)
 
+    def obey(self, max_future_ms: int, silence_rhythms: int, silence_least_ms: int) -> None:
+        """Work by other limits from now on; parameters as at construction."""
+        self.limits = (max_future_ms, silence_rhythms, silence_least_ms, LOOK_MS)
+
     @property
     def clock_ms(self) -> int:
         """The newest accepted event time of the partition, 0 before the first."""
         return int(self._state.clock[k.TOP])
+
+    @property
+    def silence_clock_ms(self) -> int:
+        """The partition clock as silence sees it: the second newest entity's time, if there are several."""
+        return int(self._state.clock[k.SECOND])
 
     @property
     def view(self) -> GridView:
@@ -101,14 +112,38 @@ class Grid:
         links = (whole[:, k.ENTITY], whole[:, k.NEXT], whole[:, k.STEP], entity[:, k.FIRST_SERIES])
         return GridView(links, entity[:, k.RHYTHM])
 
-    def adopt_series(self, entity_of: list[int], n_entities: int) -> None:
-        """Make room for the series and entities that the catalog has met since the last call."""
+    def tables(self) -> dict[str, Table]:
+        """The arrays that make up the state; see :class:`pipeline.image.Table`."""
+        state = self._state
+        series = {name: Table("series", array) for name, array in state._asdict().items()}
+        return {
+            **series,
+            "whole": Table("series", state.whole, ((k.RANK_AT, -1), (k.RANK, 0)), (k.ENTITY, k.NEXT)),
+            "entity": Table(
+                "entity", state.entity, ((k.GROUP_AT, -1), (k.WAVE, 0), (k.RANK_MAX, -1)), (k.FIRST_SERIES,)
+            ),
+            "clock": Table("partition", state.clock[None], (), (k.TOP_ENTITY,)),
+        }
+
+    def adopt_series(self, entity_of: list[int], ephemeral: list[bool]) -> None:
+        """Make room for the series and entities that the catalog has met since the last call.
+
+        Parameters
+        ----------
+        entity_of
+            Entity of each series, by id.
+        ephemeral
+            For each entity, by id, whether it is of a kind that comes and goes, so that nobody misses it.
+        """
+        n_entities = len(ephemeral)
         self._state = _grow(self._state, len(entity_of), n_entities)
         whole, entity = self._state.whole, self._state.entity
         for s in range(self.n_series, len(entity_of)):
             e = entity_of[s]
             whole[s, k.ENTITY], whole[s, k.NEXT] = e, entity[e, k.FIRST_SERIES]
             entity[e, k.FIRST_SERIES] = s
+        fresh = slice(self.n_entities, n_entities)
+        entity[fresh, k.EPHEMERAL] = ephemeral[fresh]
         self.n_series, self.n_entities = len(entity_of), n_entities
 
     def push(self, samples: SampleBatch, record_times: Ints, counts: Counts) -> Closed:
@@ -134,6 +169,25 @@ class Grid:
         _account(counts, self._out.counts, len(samples))
         return self._collect(first, records)
 
+    def would_miss(self, clock_ms: int) -> bool:
+        """Whether an entity would be missed if the partition clock stood at ``clock_ms``."""
+        _, rhythms, least_ms, _ = self.limits
+        return bool(k.count_missing(self._state, self.n_entities, clock_ms, rhythms, least_ms)[1])
+
+    def tick(self, clock_ms: int) -> Closed:
+        """Advance the partition clock without a record, and find who is missed then."""
+        self._reset_out(0)
+        self.n_samples += 1
+        k.tick(self._state, self.n_entities, clock_ms, self.limits[1:3], self.n_samples - 1, self._out)
+        return self._collect(self.n_samples - 1, np.zeros(1, np.int32))
+
+    def call_roll(self) -> None:
+        """Expect no entity until it is heard again: records may go to other partitions from now on.
+
+        One that is not heard again has moved, which is no silence.
+        """
+        self._state.entity[: self.n_entities, k.UNCALLED] = 1
+
     def flush(self) -> Closed:
         """Close every open cell: the end of a recording, never of a live stream."""
         self._reset_out(0)
@@ -155,8 +209,8 @@ class Grid:
         rows[:, k.ROW_TRIGGER] = records[rows[:, k.ROW_TRIGGER] - first]
         notices = self._out.notices[:n_notices]
         silences = [
-            Silence(int(e), bool(began), int(t), int(records[at - first]), int(clock))
-            for e, began, t, at, clock in notices
+            Silence(int(e), int(what), int(t), int(records[at - first]), int(clock))
+            for e, what, t, at, clock in notices
         ]
         return Closed(list(self._waves(rows, values)), silences)
 

@@ -11,8 +11,9 @@ The silence track opens and resolves with the grid's notices. Each entity has at
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -97,11 +98,19 @@ class Incidents:
     def __init__(self, plan: IncidentPlan) -> None:
         self.plan = plan
         self.lives: dict[tuple[int, Track], Life] = {}
-        self._over_before: set[int] = set()
 
     def open_lives(self) -> Iterable[Life]:
         """Lives that are open now, in order of entity and track."""
         return (self.lives[key] for key in sorted(self.lives) if self.lives[key].status == "open")
+
+    def by_name(self, entities: Sequence[str], series: Sequence[str]) -> list[dict[str, Any]]:
+        """All lives, with names in place of ids, in name order: what two states are compared by."""
+        told = []
+        for life in self.lives.values():
+            blame = {series[s]: share for s, share in sorted(life.blame.items())}
+            top = series[life.top] if life.top >= 0 else ""
+            told.append({**asdict(life), "entity": entities[life.entity], "top": top, "blame": blame})
+        return sorted(told, key=lambda row: (row["entity"], row["track"]))
 
     def is_open(self, entity: int) -> bool:
         """Whether the entity has an open incident on the behaviour track."""
@@ -149,6 +158,14 @@ class Incidents:
         del self.lives[key]
         life.ended_ms = time_ms
         return self._publish(life, "resolved", "recovered", (time_ms, record, offset))
+
+    def leave(self, entity: int, at: tuple[int, int, int]) -> list[Change]:
+        """Resolve what is open of an entity whose records go elsewhere now; ``at`` as in :meth:`silence`."""
+        left = [self.lives.pop(key) for key in sorted(self.lives) if key[0] == entity]
+        gone = [life for life in left if life.status == "open"]
+        for life in gone:
+            life.ended_ms = at[0]
+        return [self._publish(life, "resolved", "moved", at) for life in gone]
 
     def _cooled(self, life: Life, now_ms: int) -> bool:
         return now_ms - life.ended_ms > self.plan.cool_down_ms

@@ -7,11 +7,11 @@ from datetime import datetime
 
 import msgspec
 
-from pipeline.events import CloudEvent, DataQuality, Entity, Incident, ModelInForce, Source
+from pipeline.events import CloudEvent, DataQuality, Entity, Incident, ModelInForce, Source, Track
 from pipeline.lifecycle import Change, Life, incident_id
 from pipeline.narrative import Narrator, iso_time
 
-__all__ = ["Publication", "restored"]
+__all__ = ["Publication", "reconciled"]
 
 
 @dataclass(slots=True)
@@ -26,6 +26,8 @@ class Publication:
         The bundle in force; the threshold of each incident is filled in.
     narrator
         Puts lives into words.
+    warming_until_ms
+        Incidents up to this time say that what was known before was lost; 0: nothing was.
     """
 
     job: str
@@ -33,6 +35,7 @@ class Publication:
     partition: int
     model: ModelInForce
     narrator: Narrator
+    warming_until_ms: int = 0
 
     def event(self, change: Change) -> CloudEvent:
         """The event of one change; fixes the incident's identity at its first."""
@@ -72,10 +75,46 @@ class Publication:
             ended_at=iso_time(life.ended_ms) if life.status == "resolved" else None,
             contributing_metrics=metrics,
             model=msgspec.structs.replace(self.model, threshold=life.threshold),
-            data_quality=DataQuality(),
+            data_quality=DataQuality(warming=life.updated_ms < self.warming_until_ms),
             source=Source(self.topic, self.partition, life.first_record_offset, life.last_record_offset),
             reason=change.reason,
         )
+
+
+def reconciled(
+    lives: dict[tuple[int, Track], Life], published: dict[tuple[int, Track], Incident], clock_ms: int, cool_down_ms: int
+) -> tuple[dict[tuple[int, Track], Life], int]:
+    """Let what was published win over what a replay found; returns the lives, and how many differed.
+
+    A life that nobody was told of yet stays as the replay found it, and so does one that agrees with what was told.
+    """
+    kept = {key: life for key, life in lives.items() if life.status == "quiet"}
+    differed = sum(1 for key, life in lives.items() if life.status != "quiet" and key not in published)
+    for key, incident in published.items():
+        life = lives.get(key)
+        if life is not None and life.status == "quiet" and incident.status == "resolved":
+            continue
+        if life is not None and _agrees(life, incident):
+            kept[key] = life
+        elif incident.status == "open" or _may_recur(incident, clock_ms, cool_down_ms):
+            differed += 1
+            kept[key] = restored(key[0], incident, life)
+        elif life is not None:
+            differed += 1
+    return kept, differed
+
+
+def _agrees(life: Life, incident: Incident) -> bool:
+    return (life.incident_id, life.revision, life.status) == (
+        incident.incident_id,
+        incident.revision,
+        incident.status,
+    )
+
+
+def _may_recur(incident: Incident, clock_ms: int, cool_down_ms: int) -> bool:
+    ended = _ms(incident.ended_at) if incident.ended_at else clock_ms
+    return incident.track == "behaviour" and clock_ms - ended <= cool_down_ms
 
 
 def restored(entity: int, incident: Incident, replayed: Life | None) -> Life:

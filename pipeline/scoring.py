@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from models.bundle import Bundle
 from pipeline.grid import GridView, Wave
+from pipeline.image import Table
 from pipeline.kernels import baseline as b
 from pipeline.kernels import energy as k
 
@@ -48,13 +49,25 @@ class Scoring:
     """
 
     def __init__(self, budget: float, bundle: Bundle | None = None) -> None:
-        self._budget = budget
-        self._bundle = bundle if bundle is not None and bundle.has_detector else None
-        self._shift = 0.0 if bundle is None else bundle.threshold_shift
-        self._weights = np.array([2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 1.0 if self._bundle else 0.0])
+        self.obey(budget)
+        self.swap(bundle)
         self._latest = np.zeros((64, k.N_EXCESS + 1))
         self._state = np.zeros((8, k.N_ENERGY_STATE))
         self.n_entities = 0
+
+    def obey(self, budget: float) -> None:
+        """Keep another alert budget from now on."""
+        self._budget = budget
+
+    def swap(self, bundle: Bundle | None) -> None:
+        """Let another bundle serve from the next wave on; what entities have earned of calibration is kept."""
+        self._bundle = bundle if bundle is not None and bundle.has_detector else None
+        self._shift = 0.0 if bundle is None else bundle.threshold_shift
+        self._weights = np.array([2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 1.0 if self._bundle else 0.0])
+
+    def tables(self) -> dict[str, Table]:
+        """The arrays that make up the state."""
+        return {"latest": Table("series", self._latest), "energy": Table("entity", self._state)}
 
     def adopt(self, n_series: int, priors: list[Floats | None]) -> None:
         """Make room for new series, and for new entities with what a bundle knows of each, or None."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +21,7 @@ from pipeline.dialect import DEFAULT, Dialect
 from pipeline.events import (
     CloudEvent,
     Counts,
+    Entity,
     Incident,
     ModelInForce,
     Records,
@@ -28,9 +30,11 @@ from pipeline.events import (
     ScoreRow,
 )
 from pipeline.grid import Closed, Grid, Silence, Wave
-from pipeline.lifecycle import Change, Evidence, IncidentPlan, Incidents
-from pipeline.narrative import Narrator, iso_time
-from pipeline.publication import Publication, restored
+from pipeline.image import Image, Table, digest, laid
+from pipeline.kernels.clock import FELL_SILENT, MOVED
+from pipeline.lifecycle import Change, Evidence, IncidentPlan, Incidents, Life
+from pipeline.narrative import Narrator
+from pipeline.publication import Publication, reconciled
 from pipeline.scoring import Scored, Scoring
 
 __all__ = ["Judged", "PartitionStream", "Plan", "StepResult"]
@@ -48,6 +52,7 @@ class Plan:
     max_future_ms: int = 3_600_000
     silence_rhythms: int = 6
     silence_least_ms: int = 60_000
+    ephemeral: tuple[str, ...] = ("pod", "container", "process", "job")
     budget_per_week: float = 1.0
     utc_offset_ms: int = 0
     low_mark: float = 0.3
@@ -75,6 +80,15 @@ class Judged:
     is_open: npt.NDArray[np.bool_]
 
 
+@dataclass(slots=True)
+class _Told:
+    """What of a state is not an array: settings in force, lives of incidents, and how long to say ``warming``."""
+
+    plan: Plan
+    lives: list[Life]
+    warming_until_ms: int
+
+
 class PartitionStream:
     """One partition's whole state and the only way to move it.
 
@@ -86,6 +100,8 @@ class PartitionStream:
         Where the records come from; named in every incident.
     bundle
         A trained model with what it knows of series and entities, or None for recursive baselines alone.
+    catalog
+        The series and entities of an earlier life, or None to begin with none.
 
     Attributes
     ----------
@@ -93,20 +109,22 @@ class PartitionStream:
         Is shown every wave after it was judged, for tables and explanations; it can change nothing.
     """
 
-    def __init__(self, plan: Plan, topic: str, partition: int, bundle: Bundle | None = None) -> None:
+    def __init__(
+        self, plan: Plan, topic: str, partition: int, bundle: Bundle | None = None, catalog: Catalog | None = None
+    ) -> None:
         self.plan, self.topic, self.partition, self.bundle = plan, topic, partition, bundle
         self.counts = Counts()
         self.observer: Callable[[Judged], None] | None = None
-        self.catalog = Catalog(plan.max_series)
+        self.catalog = catalog or Catalog(plan.max_series)
         self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
         self.features = Features(plan.utc_offset_ms)
         self.scoring = Scoring(plan.budget_per_week, bundle)
         self.incidents = Incidents(plan.incidents)
-        model = ModelInForce(bundle.name, bundle.version, 0.0) if bundle else ModelInForce("baseline", "built-in", 0.0)
         self._publication = Publication(
-            plan.incidents.job, topic, partition, model, Narrator(self.catalog, self.features)
+            plan.incidents.job, topic, partition, _in_force(bundle), Narrator(self.catalog, self.features)
         )
         self._last_features = np.zeros((64, len(FEATURE_NAMES)))
+        self._adopt_new_series()
 
     def step(self, records: Records) -> StepResult:
         """Take records in offset order and tell what they led to.
@@ -136,6 +154,38 @@ class PartitionStream:
         """Close and judge every open cell: the end of a recording, never of a live stream."""
         return self._judge(self.grid.flush(), [offset], StepResult())
 
+    def tick(self, clock_ms: int, offset: int) -> StepResult:
+        """Move the partition clock without a record, and tell who is missed; ``offset`` is the next record's."""
+        return self._judge(self.grid.tick(clock_ms), [offset], StepResult())
+
+    def would_miss(self, clock_ms: int) -> bool:
+        """Whether a tick to ``clock_ms`` would tell of anybody."""
+        return self.grid.would_miss(clock_ms)
+
+    def call_roll(self) -> None:
+        """Note that records may go to other partitions from here on: who is not heard again has moved."""
+        self.grid.call_roll()
+
+    def swap(self, bundle: Bundle | None) -> None:
+        """Let another bundle serve from the next record on.
+
+        Kept: grid, baselines, windows, open incidents and each entity's own calibration. The bundle brings its
+        threshold and detectors, and what it knows of series and entities that come later.
+        """
+        self.bundle = bundle
+        self.scoring.swap(bundle)
+        self._publication.model = _in_force(bundle)
+
+    def obey(self, plan: Plan) -> None:
+        """Let other settings be in force from the next record on; what was learned is kept."""
+        self.plan = plan
+        self.catalog.max_series = plan.max_series
+        self.grid.obey(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
+        self.features.obey(plan.utc_offset_ms)
+        self.scoring.obey(plan.budget_per_week)
+        self.incidents.plan = plan.incidents
+        self._publication.job = plan.incidents.job
+
     def adopt(self, published: list[Incident]) -> int:
         """Let what was published win over what a replay found; returns how many incidents differed.
 
@@ -144,21 +194,40 @@ class PartitionStream:
         published
             Revisions of this partition's incidents, resolved ones included; the last of each track counts.
         """
-        ids = {name: e for e, (name, _) in enumerate(self.catalog.entities)}
-        found = {(life.entity, life.track): life for life in self.incidents.open_lives()}
-        self.incidents.lives.clear()
-        differed = 0
         ordered = sorted(published, key=lambda i: (i.entity.id, i.track, i.updated_at, i.revision))
-        for incident in {(i.entity.id, i.track): i for i in ordered}.values():
-            entity = ids.get(incident.entity.id)
-            if entity is None:
-                entity = self.catalog.entity_id(incident.entity.id, incident.entity.entity_class)
-                ids[incident.entity.id] = entity
-            replayed = found.pop((entity, incident.track), None)
-            if incident.status == "open":
-                differed += replayed is None or iso_time(replayed.started_ms) != incident.started_at
-            self.incidents.lives[entity, incident.track] = restored(entity, incident, replayed)
-        return differed + len(found)
+        last = {(self._entity(i.entity), i.track): i for i in ordered}
+        cool_down_ms = self.plan.incidents.cool_down_ms
+        self.incidents.lives, differed = reconciled(self.incidents.lives, last, self.clock_ms, cool_down_ms)
+        self._adopt_new_series()
+        return differed
+
+    def warm_until(self, time_ms: int) -> None:
+        """Say ``warming`` in incidents up to ``time_ms``, because what was known before is lost."""
+        self._publication.warming_until_ms = time_ms
+
+    def image(self) -> Image:
+        """The whole state as it stands; valid until the stream moves on."""
+        told = _Told(self.plan, list(self.incidents.lives.values()), self._publication.warming_until_ms)
+        catalog = self.catalog
+        return Image(catalog.written(), catalog.n_series, catalog.n_entities, self._tables(), msgspec.json.encode(told))
+
+    @classmethod
+    def of_image(cls, image: Image, topic: str, partition: int, bundle: Bundle | None) -> PartitionStream:
+        """The stream that an image was taken of, with the bundle that served it."""
+        told = msgspec.json.decode(image.told, type=_Told)
+        catalog = Catalog.read(image.names, told.plan.max_series)
+        stream = cls(told.plan, topic, partition, bundle, catalog)
+        laid(image, stream._tables())
+        stream.incidents.lives = {(life.entity, life.track): life for life in told.lives}
+        stream.warm_until(told.warming_until_ms)
+        return stream
+
+    def digest(self) -> str:
+        """SHA-256 of the live state in name order: equal states, equal digests, whatever the ids."""
+        series = [f"{i.entity}\x1f{i.entity_class}\x1f{i.name}\x1f{i.unit}" for i in self.catalog.identities]
+        entities = [f"{name}\x1f{kind}" for name, kind in self.catalog.entities]
+        lives = self.incidents.by_name(entities, series)
+        return digest(self.image(), series, entities, [lives, self._publication.warming_until_ms])
 
     def learned(self, name: str, version: str) -> Bundle:
         """What this stream has learned of its series and entities, as a bundle to hand on."""
@@ -182,7 +251,7 @@ class PartitionStream:
         new_entities = catalog.entities[self.scoring.n_entities :]
         if not new_series and not new_entities:
             return
-        self.grid.adopt_series(catalog.entity_of, catalog.n_entities)
+        self.grid.adopt_series(catalog.entity_of, [kind in self.plan.ephemeral for _, kind in catalog.entities])
         self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new_series])
         self.scoring.adopt(catalog.n_series, [bundle.entity_prior(e) if bundle else None for e, _ in new_entities])
         if catalog.n_series > len(self._last_features):
@@ -239,16 +308,26 @@ class PartitionStream:
 
     def _move_silence(self, silence: Silence, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
         at = (silence.clock_ms, silence.record, offsets[silence.record])
-        change = self.incidents.silence(silence.entity, silence.began, silence.time_ms, at)
-        if change is None:
-            return []
-        return [(silence.record, self._entity_name(silence.entity), self._event(change))]
+        if silence.what == MOVED:
+            changes = self.incidents.leave(silence.entity, at)
+        else:
+            change = self.incidents.silence(silence.entity, silence.what == FELL_SILENT, silence.time_ms, at)
+            changes = [change] if change is not None else []
+        return [(silence.record, self._entity_name(silence.entity), self._event(change)) for change in changes]
 
     def _event(self, change: Change) -> CloudEvent:
         life = change.life
         if life.track == "behaviour" and life.top >= 0 and change.what != "resolved":
             life.kind = self._publication.narrator.kind(life, self._last_features[life.top])
         return self._publication.event(change)
+
+    def _tables(self) -> dict[str, Table]:
+        stages = {"grid": self.grid.tables(), "features": self.features.tables(), "scoring": self.scoring.tables()}
+        tables = {f"{stage}.{name}": table for stage, named in stages.items() for name, table in named.items()}
+        return {**tables, "stream.last_features": Table("series", self._last_features)}
+
+    def _entity(self, entity: Entity) -> int:
+        return self.catalog.entity_id(entity.id, entity.entity_class)
 
     def _entity_name(self, entity: int) -> str:
         return self.catalog.entities[entity][0]
@@ -278,3 +357,7 @@ class PartitionStream:
             self.catalog.identities[s].name: round(float(v), 6) for s, v in zip(series[top], values[top], strict=True)
         }
         return dict(sorted(named.items()))
+
+
+def _in_force(bundle: Bundle | None) -> ModelInForce:
+    return ModelInForce(bundle.name, bundle.version, 0.0) if bundle else ModelInForce("baseline", "built-in", 0.0)

@@ -27,7 +27,7 @@ def gauge(times_ms, values, kind=Kind.GAUGE):
 
 def closed_cells(samples):
     grid, counts = Grid(), Counts()
-    grid.adopt_series([0], 1)
+    grid.adopt_series([0], [False])
     closed = grid.push(samples, samples.time // 1_000_000, counts)
     return [(int(w.time_ms[0]), float(w.value[0])) for w in closed.waves], counts
 

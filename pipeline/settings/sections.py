@@ -245,6 +245,10 @@ class Incidents(Section):
     )
     silence_rhythms: int = Field(default=6, ge=1, description="Missed rhythms after which an entity counts as silent")
     silence_seconds_min: float = Field(default=60.0, ge=0, description="Never silent before this many seconds")
+    ephemeral_classes: Names = Field(
+        default=("pod", "container", "process", "job"),
+        description="Classes of entities that come and go: none is missed",
+    )
 
 
 class Scores(Section):
