@@ -70,6 +70,7 @@ def plan_of(settings: Settings) -> Plan:
         ephemeral=incidents.ephemeral_classes,
         budget_per_week=detection.alert_budget_per_entity_week,
         utc_offset_ms=_standard_offset_ms(settings.entities.time_zone),
+        exhaustion_ms=round(detection.exhaustion_hours * HOUR_MS),
         low_mark=settings.scores.low_mark,
         publish_all_scores=settings.scores.publish_all,
         incidents=IncidentPlan(

@@ -35,6 +35,7 @@ __all__ = [
     "Decision",
     "Entity",
     "Fenced",
+    "Forecast",
     "ForeshockError",
     "Incident",
     "InputError",
@@ -284,6 +285,15 @@ class Source(msgspec.Struct, frozen=True):
     last_offset: int
 
 
+class Forecast(msgspec.Struct, frozen=True):
+    """When a metric will reach its limit (in its unit), with a 90 % interval; times are RFC 3339 UTC."""
+
+    limit: float
+    full_at: str
+    earliest_at: str
+    latest_at: str
+
+
 class Incident(msgspec.Struct, frozen=True):
     """One revision of an incident: the ``data`` of its event. Times are event times, RFC 3339 UTC."""
 
@@ -306,6 +316,7 @@ class Incident(msgspec.Struct, frozen=True):
     source: Source
     reason: Reason
     links: dict[str, str] = {}
+    forecast: Forecast | None = None
 
 
 class CloudEvent(msgspec.Struct, frozen=True, omit_defaults=False):

@@ -18,7 +18,15 @@ from pipeline.stream import Plan
 __all__ = ["fingerprint"]
 
 ROOT = Path(__file__).parent
-DECIDING = ("baselines.py", "scoring.py", "lifecycle.py", "kernels/*.py", "../models/bundle.py", "../models/detect*.py")
+DECIDING = (
+    "baselines.py",
+    "scoring.py",
+    "lifecycle.py",
+    "exhaustion.py",
+    "kernels/*.py",
+    "../models/bundle.py",
+    "../models/detect*.py",
+)
 # names of the job and of wire formats decide nothing about a verdict
 NOT_DECIDING = ("formats", "publish_all_scores", "low_mark")
 DIGITS = 12

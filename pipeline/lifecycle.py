@@ -6,7 +6,8 @@ A life on the behaviour track::
                                               ▲ └─severity, kind, breadth or top metric changed─► updated   │
                                               └──────────── over the threshold within cool_down ────────────┘
 
-The silence track opens and resolves with the grid's notices. Each entity has at most one open incident a track.
+The silence track opens and resolves with the grid's notices, the exhaustion track with forecasts. Each entity has at
+most one open incident a track.
 """
 
 from __future__ import annotations
@@ -20,12 +21,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.events import IncidentKind, Reason, Severity, Track
+from pipeline.exhaustion import Outlook
 
 __all__ = ["Change", "Evidence", "IncidentPlan", "Incidents", "Life"]
 
 NAMESPACE = UUID("5b3f2a7e-6c1d-5e0b-9a44-0d8f3c2b7e61")
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
 DECADES = 12.0
+# hours to exhaustion below which it is critical, an error; blocks without growth that resolve it, and in which a
+# forecast is not told anew
+CRITICAL_HOURS, ERROR_HOURS = 2.0, 12.0
+CALM_BLOCKS, QUIET_BLOCKS = 4, 4
+BLOCK_MS = 900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class Life:
     last_record_offset: int = -1
     top: int = -1
     blame: dict[int, float] = field(default_factory=dict)
+    outlook: Outlook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,9 @@ class Incidents:
         for life in self.lives.values():
             blame = {series[s]: share for s, share in sorted(life.blame.items())}
             top = series[life.top] if life.top >= 0 else ""
-            told.append({**asdict(life), "entity": entities[life.entity], "top": top, "blame": blame})
+            outlook = {**asdict(life.outlook), "series": series[life.outlook.series]} if life.outlook else None
+            named = {"entity": entities[life.entity], "top": top, "blame": blame, "outlook": outlook}
+            told.append({**asdict(life), **named})
         return sorted(told, key=lambda row: (row["entity"], row["track"]))
 
     def is_open(self, entity: int) -> bool:
@@ -166,6 +176,46 @@ class Incidents:
         for life in gone:
             life.ended_ms = at[0]
         return [self._publish(life, "resolved", "moved", at) for life in gone]
+
+    def followed(self) -> set[int]:
+        """Series whose forecasts carry an open incident."""
+        return {s for (_, track), life in self.lives.items() if track == "exhaustion" for s in life.blame}
+
+    def forecast(self, entity: int, outlook: Outlook, record: int, offset: int) -> Change | None:
+        """Open, revise or resolve an entity's exhaustion by what a finished block says of one of its series."""
+        key: tuple[int, Track] = (entity, "exhaustion")
+        life = self.lives.get(key)
+        at = (outlook.time_ms, record, offset)
+        if life is None:
+            if not outlook.ripe:
+                return None
+            life = self.lives[key] = Life(entity, "exhaustion", outlook.time_ms, kind="exhaustion")
+            life.first_record_offset, life.score, life.threshold = offset, 1.0, 1.0
+            _foresee(life, outlook)
+            return self._publish(life, "opened", "opened", at)
+        if life.top not in life.blame:  # as restored from what was published: the first that fills carries it on
+            life.top = outlook.series
+            _foresee(life, outlook)
+        if outlook.series != life.top:
+            _foresee_beside(life, outlook)
+            return None
+        life.under = 0 if outlook.full_ms else life.under + 1
+        if life.under >= CALM_BLOCKS or outlook.time_ms - life.started_ms >= self.plan.max_open_ms:
+            del self.lives[key]
+            life.ended_ms = outlook.time_ms
+            return self._publish(life, "resolved", "recovered" if life.under else "timeout", at)
+        return self._revise(life, outlook, at) if outlook.full_ms else None
+
+    def _revise(self, life: Life, outlook: Outlook, at: tuple[int, int, int]) -> Change | None:
+        """Tell a forecast anew when it became severer, or left the interval that was told."""
+        told = life.outlook
+        worse = SEVERITIES.index(_urgency(outlook)) > SEVERITIES.index(life.severity)
+        is_full = told is not None and told.full_ms <= told.time_ms
+        elsewhere = told is not None and not is_full and not told.earliest_ms <= outlook.full_ms <= told.latest_ms
+        if not worse and (not elsewhere or outlook.time_ms - life.updated_ms < QUIET_BLOCKS * BLOCK_MS):
+            return None
+        _foresee(life, outlook)
+        return self._publish(life, "updated", "severity" if worse else "new_evidence", at)
 
     def _cooled(self, life: Life, now_ms: int) -> bool:
         return now_ms - life.ended_ms > self.plan.cool_down_ms
@@ -238,6 +288,30 @@ def _severity(life: Life) -> Severity:
     """From how unlikely it is and how long it lasts: each step up needs three decades, or one and much time."""
     decades = (life.score - life.threshold) * DECADES + np.log10(max(life.over, 1))
     return SEVERITIES[1 + int(decades >= 2.5) + int(decades >= 5.0)]
+
+
+def _urgency(outlook: Outlook) -> Severity:
+    hours = (outlook.full_ms - outlook.time_ms) / 3.6e6
+    return "critical" if hours < CRITICAL_HOURS else "error" if hours < ERROR_HOURS else "warning"
+
+
+def _foresee(life: Life, outlook: Outlook) -> None:
+    """Let a forecast be the one that is told."""
+    life.outlook, life.severity = outlook, _urgency(outlook)
+    life.blame[outlook.series] = _haste(outlook)
+
+
+def _foresee_beside(life: Life, outlook: Outlook) -> None:
+    """Count a second series that fills to the blame; one that stopped is forgotten."""
+    if outlook.full_ms:
+        life.blame[outlook.series] = min(_haste(outlook), life.blame[life.top])
+    else:
+        life.blame.pop(outlook.series, None)
+
+
+def _haste(outlook: Outlook) -> float:
+    """Blame of a series that fills: the sooner the more."""
+    return 1.0 / max(outlook.full_ms - outlook.time_ms, BLOCK_MS)
 
 
 def _top(life: Life) -> int:

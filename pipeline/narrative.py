@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.catalog import Catalog
 from pipeline.events import ContributingMetric, IncidentKind
+from pipeline.exhaustion import Outlook
 from pipeline.lifecycle import Life
 
 __all__ = ["Narrator", "iso_time"]
@@ -28,6 +29,8 @@ PHRASES: dict[str, str] = {
     "flatline": "is stuck at",
     "season": "broke its daily rhythm at",
 }
+# hours in a minute, an hour and a day, and below how many hours each is used
+SPANS = ((1 / 60, "min", 3.0), (1.0, "h", 72.0), (24.0, "d", float("inf")))
 UNIT_SIGNS = {"1": "", "%": " %", "percent": " %", "By": " B", "bytes": " B", "s": " s", "seconds": " s"}
 
 
@@ -76,6 +79,8 @@ class Narrator:
         since = datetime.fromtimestamp(life.started_ms / 1000, UTC).strftime("%H:%M")
         if life.track == "silence":
             return f"{entity}: no telemetry since {since} UTC"
+        if life.outlook is not None and metrics:
+            return f"{entity}: {metrics[0].metric} {_outlook(life.outlook)}"
         if not metrics:
             return f"{entity}: unusual behaviour since {since} UTC"
         top = metrics[0]
@@ -100,6 +105,18 @@ class Narrator:
             upper=_rounded(expected + BAND_WIDTH * scale),
             recent=[_rounded(float(x)) for x in recent] if with_history else [],
         )
+
+
+def _outlook(outlook: Outlook) -> str:
+    """``full in 6 h (4–11 h), now 82 %``: shares are of the limit; what counts down is used up instead of full."""
+    end = "used up" if outlook.left else "full"
+    now = f"now {_number(100.0 * outlook.used / outlook.limit)} %{' left' if outlook.left else ''}"
+    if outlook.full_ms <= outlook.time_ms:
+        return f"is {end}, {now}"
+    hours = [(at - outlook.time_ms) / 3.6e6 for at in (outlook.full_ms, outlook.earliest_ms, outlook.latest_ms)]
+    size, sign = next((size, sign) for size, sign, most in SPANS if hours[0] < most)
+    middle, low, high = (round(one / size) for one in hours)
+    return f"{end} in {middle} {sign} ({low}–{high} {sign}), {now}"
 
 
 def _rounded(value: float | None) -> float | None:

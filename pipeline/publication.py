@@ -7,7 +7,8 @@ from datetime import datetime
 
 import msgspec
 
-from pipeline.events import CloudEvent, DataQuality, Entity, Incident, ModelInForce, Source, Track
+from pipeline.events import CloudEvent, DataQuality, Entity, Forecast, Incident, ModelInForce, Source, Track
+from pipeline.exhaustion import Outlook
 from pipeline.lifecycle import Change, Life, incident_id
 from pipeline.narrative import Narrator, iso_time
 
@@ -78,6 +79,7 @@ class Publication:
             data_quality=DataQuality(warming=life.updated_ms < self.warming_until_ms),
             source=Source(self.topic, self.partition, life.first_record_offset, life.last_record_offset),
             reason=change.reason,
+            forecast=_forecast(life.outlook),
         )
 
 
@@ -115,6 +117,13 @@ def _agrees(life: Life, incident: Incident) -> bool:
 def _may_recur(incident: Incident, clock_ms: int, cool_down_ms: int) -> bool:
     ended = _ms(incident.ended_at) if incident.ended_at else clock_ms
     return incident.track == "behaviour" and clock_ms - ended <= cool_down_ms
+
+
+def _forecast(outlook: Outlook | None) -> Forecast | None:
+    if outlook is None:
+        return None
+    times = (iso_time(at) for at in (outlook.full_ms, outlook.earliest_ms, outlook.latest_ms))
+    return Forecast(outlook.limit, *times)
 
 
 def restored(entity: int, incident: Incident, replayed: Life | None) -> Life:

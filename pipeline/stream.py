@@ -29,6 +29,7 @@ from pipeline.events import (
     SampleBatch,
     ScoreRow,
 )
+from pipeline.exhaustion import Exhaustion, bound_of
 from pipeline.grid import Closed, Grid, Silence, Wave
 from pipeline.image import Image, Table, digest, laid
 from pipeline.kernels.clock import FELL_SILENT, MOVED
@@ -55,6 +56,7 @@ class Plan:
     ephemeral: tuple[str, ...] = ("pod", "container", "process", "job")
     budget_per_week: float = 1.0
     utc_offset_ms: int = 0
+    exhaustion_ms: int = 259_200_000
     low_mark: float = 0.3
     publish_all_scores: bool = False
     incidents: IncidentPlan = field(default_factory=IncidentPlan)
@@ -119,6 +121,7 @@ class PartitionStream:
         self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
         self.features = Features(plan.utc_offset_ms)
         self.scoring = Scoring(plan.budget_per_week, bundle)
+        self.exhaustion = Exhaustion(plan.exhaustion_ms)
         self.incidents = Incidents(plan.incidents)
         self._publication = Publication(
             plan.incidents.job, topic, partition, _in_force(bundle), Narrator(self.catalog, self.features)
@@ -183,6 +186,7 @@ class PartitionStream:
         self.grid.obey(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
         self.features.obey(plan.utc_offset_ms)
         self.scoring.obey(plan.budget_per_week)
+        self.exhaustion.horizon_ms = plan.exhaustion_ms
         self.incidents.plan = plan.incidents
         self._publication.job = plan.incidents.job
 
@@ -253,6 +257,7 @@ class PartitionStream:
             return
         self.grid.adopt_series(catalog.entity_of, [kind in self.plan.ephemeral for _, kind in catalog.entities])
         self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new_series])
+        self.exhaustion.adopt_series([bound_of(identity) for identity in new_series])
         self.scoring.adopt(catalog.n_series, [bundle.entity_prior(e) if bundle else None for e, _ in new_entities])
         if catalog.n_series > len(self._last_features):
             grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))
@@ -264,6 +269,7 @@ class PartitionStream:
         for wave in closed.waves:
             features, scored = self._score(wave)
             told += self._move_incidents(wave, scored, offsets)
+            told += self._move_exhaustion(wave, offsets)
             self._tell_scores(wave, scored, offsets, result)
             if self.observer is not None:
                 is_open = np.array([self.incidents.is_open(int(e)) for e in wave.entity[wave.bounds[:-1]]], bool)
@@ -306,6 +312,15 @@ class PartitionStream:
                 told.append((record, self._entity_name(evidence.entity), self._event(change)))
         return told
 
+    def _move_exhaustion(self, wave: Wave, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
+        told = []
+        for row, outlook in self.exhaustion.observe(wave, self.incidents.followed()):
+            entity, record = int(wave.entity[row]), int(wave.record[row])
+            change = self.incidents.forecast(entity, outlook, record, offsets[record])
+            if change is not None:
+                told.append((record, self._entity_name(entity), self._event(change)))
+        return told
+
     def _move_silence(self, silence: Silence, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
         at = (silence.clock_ms, silence.record, offsets[silence.record])
         if silence.what == MOVED:
@@ -322,7 +337,12 @@ class PartitionStream:
         return self._publication.event(change)
 
     def _tables(self) -> dict[str, Table]:
-        stages = {"grid": self.grid.tables(), "features": self.features.tables(), "scoring": self.scoring.tables()}
+        stages = {
+            "grid": self.grid.tables(),
+            "features": self.features.tables(),
+            "scoring": self.scoring.tables(),
+            "exhaustion": self.exhaustion.tables(),
+        }
         tables = {f"{stage}.{name}": table for stage, named in stages.items() for name, table in named.items()}
         return {**tables, "stream.last_features": Table("series", self._last_features)}
 

@@ -61,3 +61,54 @@ def excess(features):
     return [min(max(abs(f) - zone, 0), 50) for f, zone in zip(features, zones, strict=False)] + [
         min(max(features[6] - 3, 0), 50)
     ]
+
+
+def filling(samples, limit, block_ms=900_000):
+    """Per finished block (mean, drift, variance, n, ripe) of a series of (time, value) that fills up to a limit."""
+    blocks = {}
+    for t, value in samples:
+        blocks.setdefault(t // block_ms, []).append(value)
+    done = sorted(blocks)[:-1]
+    out, drift, fast, var, fast_var, n, rise, fall, streak = [], 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, 0
+    highs, low, before = {}, math.inf, None
+    for block in done:
+        mean = sum(blocks[block]) / len(blocks[block])
+        day = block * block_ms // 86_400_000
+        if before is not None:
+            step = (mean - before[1]) / (block - before[0])
+            share = max(1 - 0.5 ** (1 / 2), 1 / (n + 1))
+            fast_var = (1 - share) * (fast_var + share * (step - fast) ** 2)
+            fast += share * (step - fast)
+            scale = max(math.sqrt(var), 1e-9 * limit)
+            surprise = (step - drift) / scale
+            if n >= 5 and surprise < -6 and step < -0.02 * limit:
+                drift = fast = n = rise = fall = streak = 0
+            else:
+                if n >= 5:
+                    surprise = min(max(surprise, -4), 4)
+                    rise, fall, step = (
+                        max(0, rise + surprise - 0.75),
+                        max(0, fall - surprise - 0.75),
+                        drift + surprise * scale,
+                    )
+                if n >= 5 and max(rise, fall) > 6:
+                    drift, var, n, rise, fall = fast, fast_var, 3, 0, 0
+                else:
+                    share = max(1 - 0.5 ** (1 / 12), 1 / (n + 1))
+                    var = (1 - share) * (var + share * (step - drift) ** 2) if n else var
+                    drift += share * (step - drift)
+                    n += 1
+        before = (block, mean)
+        highs.setdefault(day, []).append(mean)
+        old = [max(highs[d]) for d in highs if day - 7 <= d < day and d != day]
+        low = min([min(highs[d]) for d in highs if d < day], default=math.inf)
+        room = limit - mean
+        full = 0 if room <= 0.005 * limit else room / drift if drift > 0 else math.inf
+        wobble = 1.645 * math.sqrt(var * (1 / min(n + 1, 24 / math.log(2)) + 1 / max(full, 1)))
+        latest = 0 if full == 0 else room / (drift - wobble) if drift > wobble else math.inf
+        top = max(old, default=math.inf)
+        new = mean > top + 0.1 * (top - min(low, *highs[day], top)) if old else False
+        sound = latest <= 4 * full and n >= 5 and math.isfinite(full)
+        streak = streak + 1 if sound and new and block - done[0] >= 96 else 0
+        out.append((mean, drift, var, n, streak >= max(3, full / 4)))
+    return out

@@ -224,6 +224,9 @@ class Detection(Section):
     alert_budget_per_entity_week: float = Field(
         default=1.0, gt=0, le=1000, description="Incidents an entity may cost a week"
     )
+    exhaustion_hours: float = Field(
+        default=72.0, ge=0, description="Warn of what will be full or used up within so many hours; 0: never"
+    )
     hold_hours: float = Field(
         default=6.0, ge=0, description="How long an incident keeps the baselines from adapting, at most"
     )

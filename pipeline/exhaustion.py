@@ -1,0 +1,158 @@
+"""Which metrics fill up, and when they will be full: the track that looks ahead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.events import SeriesIdentity
+from pipeline.grid import Wave
+from pipeline.image import Table
+from pipeline.kernels import filling as k
+
+__all__ = ["Bound", "Exhaustion", "Outlook", "bound_of"]
+
+Floats = npt.NDArray[np.float64]
+
+# words that name something that can run out; and words that say that the share is of time or of work, not of room
+ROOM = re.compile(
+    r"(^|[^a-z])(disk|filesystem|fs|df|volume|storage|mem|memory|swap|heap|inodes?|connections?|pool|quota"
+    r"|descriptors?|fds?|tablespace)([^a-z]|$)"
+)
+WORK = re.compile(r"(^|[^a-z])(io|await|busy|time|util|operations?|ops|faults?|errors?)([^a-z]|$)")
+LEFT = re.compile(r"(^|[^a-z])(free|available|avail|idle|left|remaining)([^a-z]|$)")
+LARGEST = {"%": 100.0, "percent": 100.0, "ratio": 1.0}
+
+
+class Bound(NamedTuple):
+    """Where a metric ends: at ``limit``; ``left`` says that it counts what is left of it."""
+
+    limit: float
+    left: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a finished block says of one series.
+
+    Times are ms since 1970; ``full_ms`` is 0 where it is not filling or where that is uncertain. ``used`` is in the
+    unit of the metric; ``left`` says that the metric counts what is left. ``ripe`` says that the growth was watched
+    long enough to be told.
+    """
+
+    series: int
+    time_ms: int
+    used: float
+    limit: float
+    full_ms: int
+    earliest_ms: int
+    latest_ms: int
+    ripe: bool
+    left: bool
+
+
+class Exhaustion:
+    """The bounded series of one partition.
+
+    Parameters
+    ----------
+    horizon_ms
+        What is full later than this is not told; 0: the track is off.
+    """
+
+    def __init__(self, horizon_ms: int) -> None:
+        self.horizon_ms = horizon_ms
+        self.n_series = 0
+        self._bounded = False
+        self._limits = np.full(64, np.nan)
+        self._left = np.zeros(64, bool)
+        self._state = np.zeros((64, k.N_STATE))
+        k.begin(self._state)
+
+    def tables(self) -> dict[str, Table]:
+        """The arrays that make up the state."""
+        arrays = {"limits": self._limits, "left": self._left, "filling": self._state}
+        return {name: Table("series", array) for name, array in arrays.items()}
+
+    def adopt_series(self, bounds: list[Bound | None]) -> None:
+        """Make room for new series, each with its bound, or None where nothing can run out."""
+        n = self.n_series + len(bounds)
+        if n > len(self._limits):
+            room = 2 * n - len(self._limits)
+            fresh = np.zeros((room, k.N_STATE))
+            k.begin(fresh)
+            self._limits = np.concatenate([self._limits, np.full(room, np.nan)])
+            self._left = np.concatenate([self._left, np.zeros(room, bool)])
+            self._state = np.concatenate([self._state, fresh])
+        for s, bound in enumerate(bounds, start=self.n_series):
+            if bound is not None:
+                self._limits[s], self._left[s] = bound
+                self._bounded = True
+        self.n_series = n
+
+    def observe(self, wave: Wave, followed: Collection[int]) -> list[tuple[int, Outlook]]:
+        """Take a wave's cells; tell of the blocks that they finish, of series that fill and of those followed.
+
+        Parameters
+        ----------
+        wave
+            Closed cells.
+        followed
+            Series of open incidents: of these every block is told.
+
+        Returns
+        -------
+        list of (int, Outlook)
+            Row of the wave whose sample finished the block, and what the block says.
+        """
+        if not self.horizon_ms or not self._bounded:
+            return []
+        limit = self._limits[wave.series]
+        mine = np.flatnonzero(limit == limit)
+        if not len(mine):
+            return []
+        series, times = wave.series[mine], wave.time_ms[mine]
+        used = np.where(self._left[series], limit[mine] - wave.value[mine], wave.value[mine])
+        self._unbound(series, used)
+        out = np.empty((len(mine), k.N_OUT))
+        n = k.observe((series, times, used), self._limits, self._state, out)
+        told = [row for row in out[:n] if row[k.RIPE] or int(series[int(row[k.ROW])]) in followed]
+        rows = [int(mine[int(row[k.ROW])]) for row in told]
+        return [(i, self._outlook(i, wave, row)) for i, row in zip(rows, told, strict=True)]
+
+    def _unbound(self, series: npt.NDArray[np.int64], used: Floats) -> None:
+        """Give up bounds that values show to be wrong: a ratio in percent gets 100, a share of cores none."""
+        over = used > 1.001 * self._limits[series]
+        for s, value in zip(series[over], used[over], strict=True):
+            self._limits[s] = 100.0 if value <= 100.0 and not self._left[s] else np.nan
+
+    def _outlook(self, i: int, wave: Wave, row: Floats) -> Outlook:
+        s = int(wave.series[i])
+        now = int(wave.time_ms[i])
+        told = np.isfinite(row[k.LATEST_HOURS])
+        full, earliest, latest = (
+            now + round(float(row[column]) * 3.6e6) if told else 0
+            for column in (k.FULL_HOURS, k.EARLIEST_HOURS, k.LATEST_HOURS)
+        )
+        limit, used = float(self._limits[s]), float(row[k.USED])
+        ripe = bool(row[k.RIPE]) and full - now <= self.horizon_ms
+        return Outlook(
+            s, now, limit - used if self._left[s] else used, limit, full, earliest, latest, ripe, bool(self._left[s])
+        )
+
+
+def bound_of(identity: SeriesIdentity) -> Bound | None:
+    """Where a metric ends by its unit and name, or None: shares of room end at 100 % or at 1, other things nowhere."""
+    name = identity.metric.lower()
+    if not ROOM.search(name) or WORK.search(name):
+        return None
+    unit = identity.unit
+    largest = LARGEST.get(unit) or (1.0 if "utilization" in name or "ratio" in name else None)
+    if largest is None and ("percent" in name or "pct" in name):
+        largest = 100.0
+    return None if largest is None else Bound(largest, bool(LEFT.search(name)))
