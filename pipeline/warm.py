@@ -20,6 +20,10 @@ def compile_kernels(plan: Plan) -> None:
     for i in range(N_STEPS):
         time_ms = START_MS + i * MINUTE_MS
         hosts = ("a", "b") if i < N_STEPS // 2 else ("a",)
-        rows = [{"timestamp": time_ms, "entity": host, "metric": "m", "value": float(i % 7)} for host in hosts]
+        rows = [
+            {"timestamp": time_ms, "entity": host, "metric": metric, "value": float(i % 7)}
+            for host in hosts
+            for metric in ("disk.utilization", "load")
+        ]
         value = msgspec.json.encode(rows)
         stream.step(Records("warm-up", 0, [i], [time_ms], [None], [value]))
