@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help demo setup test lint integration evaluate notebooks notebook clean
+.PHONY: help demo picture setup test lint integration evaluate notebooks notebook clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 demo: setup ## a simulated fleet with faults through a real Kafka, in about a minute
 	@$(BIN)/foreshock demo
+
+picture: setup ## take the README's picture of the demo anew
+	@$(BIN)/foreshock demo --picture configs/demo.svg
 
 setup: $(STAMP) ## make .venv and install everything that constraints.txt names
 

@@ -18,7 +18,7 @@ from pipeline.simulate.faults import FAULTS, INNOCENT
 __all__ = ["frame", "outcome", "status"]
 
 COLOURS = {"info": "cyan", "warning": "yellow", "error": "red", "critical": "bold red"}
-SPARK_VALUES = 24
+SPARK_VALUES = 18
 N_OPEN, N_LATEST, N_FAULTS = 6, 8, 9
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from pipeline.catalog import Catalog
 from pipeline.codecs import decode
 from pipeline.codecs.capture import read_capture
 from pipeline.kafka.follow import read_all
-from pipeline.kafka.topics import count_partitions, create
+from pipeline.kafka.topics import Topics, count_partitions, create
+from pipeline.kafka.writer import Writer
 from pipeline.simulate.labels import read_labels
 
 ROOT = Path(__file__).parents[2]
@@ -167,3 +170,49 @@ def test_a_demo_that_is_told_to_stop_stops_everything_and_says_what_it_saw(tmp_p
     assert process.returncode == 0, complaint
     assert "stopping" in said
     assert living(str(tmp_path)) == []
+
+
+def test_the_subscriber_of_the_readme_prints_what_was_published(broker, tmp_path):
+    code = re.search(r"```python\n(from pipeline import subscribe.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert code is not None
+    assert code[1].count("\n") <= 11
+    script = tmp_path / "subscriber.py"
+    script.write_text(code[1].replace("127.0.0.1:9092", broker))
+    client = {"bootstrap_servers": broker}
+    create(client, Topics().incidents)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment)
+    published, writer = threading.Event(), Writer(client)
+
+    def publish() -> None:  # again and again: a group that never read begins with what comes after it joined
+        while not published.wait(0.3):
+            for status, ended in (("open", None), ("resolved", "2026-01-01T01:00:00.000Z")):
+                writer.write(Topics().incidents, incident(status, ended), b"1")
+            writer.flush()
+
+    teller = threading.Thread(target=publish)
+    teller.start()
+    try:
+        assert process.stdout is not None
+        lines = {process.stdout.readline() for _ in range(2)}
+    finally:
+        published.set()
+        teller.join()
+        writer.close()
+        process.kill()
+        process.communicate()
+    assert lines == {"error db-01: disk full\n", "over since 2026-01-01T01:00:00.000Z db-01\n"}
+
+
+def incident(status: str, ended: str | None) -> bytes:
+    """An event as the job would publish it."""
+    when = "2026-01-01T00:00:00.000Z"
+    data = {"incident_id": "1", "revision": 1, "track": "behaviour", "status": status, "severity": "error"}
+    data |= {"score": 0.9, "kind": "trend", "entity": {"id": "db-01", "class": "host", "name": "db-01"}}
+    data |= {"title": "db-01: disk full", "started_at": when, "detected_at": when, "updated_at": when}
+    data |= {"ended_at": ended, "contributing_metrics": [], "data_quality": {}, "reason": "opened"}
+    data |= {"model": {"name": "m", "version": "1", "threshold": 0.5}}
+    data |= {"source": {"topic": "t", "partition": 0, "first_offset": 0, "last_offset": 0}}
+    event = {"specversion": "1.0", "id": "1:1", "source": "test", "type": "foreshock.incident.opened.v1"}
+    event |= {"time": when, "subject": "db-01", "datacontenttype": "application/json", "data": data}
+    return json.dumps(event).encode()
