@@ -24,6 +24,7 @@ from pipeline.lifecycle import IncidentPlan
 from pipeline.operate.slot import transactional_id
 from pipeline.operate.summary import Standing, difference, in_words
 from pipeline.rekey import Rekey, RekeyParts, RekeyPlan
+from pipeline.rules import Rule, Watch
 from pipeline.settings import Settings
 from pipeline.stream import PartitionStream, Plan
 from pipeline.warm import compile_kernels
@@ -70,6 +71,8 @@ def plan_of(settings: Settings) -> Plan:
         ephemeral=incidents.ephemeral_classes,
         budget_per_week=detection.alert_budget_per_entity_week,
         utc_offset_ms=_standard_offset_ms(settings.entities.time_zone),
+        rules=tuple(Rule(**one.model_dump()) for one in detection.rules),
+        watch=Watch(settings.watch.include, settings.watch.exclude),
         exhaustion_ms=round(detection.exhaustion_hours * HOUR_MS),
         low_mark=settings.scores.low_mark,
         publish_all_scores=settings.scores.publish_all,

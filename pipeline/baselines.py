@@ -86,6 +86,11 @@ class Features:
         k.observe(wave.series, wave.value, wave.gap, slots, DAY_MS / step_ms, adapt, self._state, out)
         return out
 
+    def expectations(self, series: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """What the last row of each series was expected to be, in its unit, shape (n_series,)."""
+        expected: npt.NDArray[np.float64] = self._state.state[series, k.EXPECTED]
+        return expected
+
     def expected(self, series: int) -> tuple[float, float]:
         """What the last row of a series was expected to be, and the scale of its usual misses, in its unit."""
         row = self._state.state[series]

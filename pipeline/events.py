@@ -317,6 +317,7 @@ class Incident(msgspec.Struct, frozen=True):
     reason: Reason
     links: dict[str, str] = {}
     forecast: Forecast | None = None
+    rule: str | None = None
 
 
 class CloudEvent(msgspec.Struct, frozen=True, omit_defaults=False):
@@ -346,6 +347,7 @@ class Counts:
     first_of_counter: int = 0
     stale_or_non_finite: int = 0
     refused: int = 0
+    not_watched: int = 0
     waiting: int = 0
     by_format: dict[str, int] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from pipeline.events import SeriesIdentity
 from pipeline.grid import Wave
 from pipeline.image import Table
 from pipeline.kernels import filling as k
+from pipeline.rules import Rule
 
 __all__ = ["Bound", "Exhaustion", "Outlook", "bound_of"]
 
@@ -146,9 +147,13 @@ class Exhaustion:
         )
 
 
-def bound_of(identity: SeriesIdentity) -> Bound | None:
-    """Where a metric ends by its unit and name, or None: shares of room end at 100 % or at 1, other things nowhere."""
+def bound_of(identity: SeriesIdentity, rule: Rule | None = None) -> Bound | None:
+    """Where a metric ends, or None: as its rule says, else shares of room at 100 % or at 1, other things nowhere."""
     name = identity.metric.lower()
+    if rule is not None and rule.ignore:
+        return None
+    if rule is not None and rule.limit is not None:
+        return Bound(rule.limit, bool(LEFT.search(name)))
     if not ROOM.search(name) or WORK.search(name):
         return None
     unit = identity.unit

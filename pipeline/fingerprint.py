@@ -23,6 +23,7 @@ DECIDING = (
     "scoring.py",
     "lifecycle.py",
     "exhaustion.py",
+    "rules.py",
     "kernels/*.py",
     "../models/bundle.py",
     "../models/detect*.py",

@@ -13,6 +13,7 @@ from pipeline.catalog import Catalog
 from pipeline.events import ContributingMetric, IncidentKind
 from pipeline.exhaustion import Outlook
 from pipeline.lifecycle import Life
+from pipeline.rules import Rules
 
 __all__ = ["Narrator", "iso_time"]
 
@@ -45,6 +46,7 @@ class Narrator:
 
     catalog: Catalog
     features: Features
+    rules: Rules
 
     def kind(self, life: Life, row: npt.NDArray[np.float64]) -> IncidentKind:
         """Name what happened from the features of the metric most to blame.
@@ -69,9 +71,14 @@ class Narrator:
 
     def metrics(self, life: Life) -> list[ContributingMetric]:
         """The metrics to blame, most first; their shares sum to 1."""
-        ranked = sorted(life.blame, key=lambda s: (-life.blame[s], self.catalog.identities[s].name))[:MOST_METRICS]
+        blamed = [s for s in life.blame if life.blame[s] > 0.0] or list(life.blame)
+        ranked = sorted(blamed, key=lambda s: (-life.blame[s], self.catalog.identities[s].name))[:MOST_METRICS]
         total = sum(life.blame[s] for s in ranked) or 1.0
         return [self._metric(s, life.blame[s] / total, rank < WITH_HISTORY) for rank, s in enumerate(ranked)]
+
+    def rule(self, life: Life) -> str | None:
+        """The rules in force for what carries the incident."""
+        return self.rules.named(s for s, blame in life.blame.items() if blame > 0.0)
 
     def title(self, life: Life, metrics: list[ContributingMetric]) -> str:
         """What, where, how much and since when, in one line."""

@@ -80,6 +80,7 @@ class Publication:
             source=Source(self.topic, self.partition, life.first_record_offset, life.last_record_offset),
             reason=change.reason,
             forecast=_forecast(life.outlook),
+            rule=self.narrator.rule(life),
         )
 
 

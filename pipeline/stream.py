@@ -36,6 +36,7 @@ from pipeline.kernels.clock import FELL_SILENT, MOVED
 from pipeline.lifecycle import Change, Evidence, IncidentPlan, Incidents, Life
 from pipeline.narrative import Narrator
 from pipeline.publication import Publication, reconciled
+from pipeline.rules import Rule, Rules, Watch
 from pipeline.scoring import Scored, Scoring
 
 __all__ = ["Judged", "PartitionStream", "Plan", "StepResult"]
@@ -59,6 +60,8 @@ class Plan:
     exhaustion_ms: int = 259_200_000
     low_mark: float = 0.3
     publish_all_scores: bool = False
+    rules: tuple[Rule, ...] = ()
+    watch: Watch = field(default_factory=Watch)
     incidents: IncidentPlan = field(default_factory=IncidentPlan)
 
 
@@ -119,12 +122,13 @@ class PartitionStream:
         self.observer: Callable[[Judged], None] | None = None
         self.catalog = catalog or Catalog(plan.max_series)
         self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
+        self.rules = Rules(plan.rules, plan.watch)
         self.features = Features(plan.utc_offset_ms)
         self.scoring = Scoring(plan.budget_per_week, bundle)
         self.exhaustion = Exhaustion(plan.exhaustion_ms)
         self.incidents = Incidents(plan.incidents)
         self._publication = Publication(
-            plan.incidents.job, topic, partition, _in_force(bundle), Narrator(self.catalog, self.features)
+            plan.incidents.job, topic, partition, _in_force(bundle), Narrator(self.catalog, self.features, self.rules)
         )
         self._last_features = np.zeros((64, len(FEATURE_NAMES)))
         self._adopt_new_series()
@@ -150,6 +154,7 @@ class PartitionStream:
         """Take decoded samples whose records have the given timestamps (ms) and offsets."""
         result = StepResult()
         self._adopt_new_series()
+        samples = self.rules.watched(samples, result.counts)
         closed = self.grid.push(samples, np.asarray(times, np.int64), result.counts)
         return self._judge(closed, offsets, result)
 
@@ -187,6 +192,8 @@ class PartitionStream:
         self.features.obey(plan.utc_offset_ms)
         self.scoring.obey(plan.budget_per_week)
         self.exhaustion.horizon_ms = plan.exhaustion_ms
+        self.rules = self._publication.narrator.rules = Rules(plan.rules, plan.watch)
+        self.rules.adopt_series(self.catalog.identities[: self.features.n_series])
         self.incidents.plan = plan.incidents
         self._publication.job = plan.incidents.job
 
@@ -257,7 +264,10 @@ class PartitionStream:
             return
         self.grid.adopt_series(catalog.entity_of, [kind in self.plan.ephemeral for _, kind in catalog.entities])
         self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new_series])
-        self.exhaustion.adopt_series([bound_of(identity) for identity in new_series])
+        self.rules.adopt_series(new_series)
+        first = self.exhaustion.n_series
+        bounds = [bound_of(identity, self.rules.of(s)) for s, identity in enumerate(new_series, first)]
+        self.exhaustion.adopt_series(bounds)
         self.scoring.adopt(catalog.n_series, [bundle.entity_prior(e) if bundle else None for e, _ in new_entities])
         if catalog.n_series > len(self._last_features):
             grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))
@@ -287,6 +297,7 @@ class PartitionStream:
         if self.incidents.lives:
             hold[:] = [self.incidents.holds(int(e), int(t)) for e, t in zip(entities, times, strict=True)]
         features = self.features.observe(wave, grid.links[2][wave.series], np.repeat(hold, np.diff(wave.bounds)))
+        features = self.rules.bend(wave, features, self.features.expectations(wave.series))
         self._last_features[wave.series] = features
         return features, self.scoring.score(wave, features, grid, hold)
 

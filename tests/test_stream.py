@@ -75,7 +75,7 @@ def test_accounting_closes_to_the_sample(values, whole):
     assert c.records == len(values)
     assert c.decoded == 5 * len(values)
     fates = c.on_grid + c.replaced + c.duplicate + c.late + c.first_of_counter
-    assert c.decoded == fates + c.stale_or_non_finite + c.refused + c.waiting
+    assert c.decoded == fates + c.stale_or_non_finite + c.refused + c.not_watched + c.waiting
 
 
 def test_the_fault_opens_one_incident_that_blames_its_metric_and_resolves(whole):

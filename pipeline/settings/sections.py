@@ -218,6 +218,26 @@ class Grid(Section):
     )
 
 
+class Watch(Section):
+    """Which series are looked at; patterns of a metric's name, or of an entity's and a metric's as in 'db-* disk.*'."""
+
+    include: Names = Field(default=(), description="Only series that fit one of these; empty: all")
+    exclude: Names = Field(default=(), description="No series that fits one of these")
+
+
+class Rule(Section):
+    """What people say of some series; the first rule that fits a series is its rule."""
+
+    name: str = Field(default="", description="What incidents call the rule; empty: what it says")
+    entity: str = Field(default="*", min_length=1, description="Pattern of the entity's name")
+    metric: str = Field(default="*", min_length=1, description="Pattern of the metric's name, with labels or without")
+    direction: Literal["both", "up", "down"] = Field(default="both", description="Only deviations this way count")
+    min_change: float = Field(default=0.0, ge=0, description="Smaller deviations, in the metric's unit, do not count")
+    ignore: bool = Field(default=False, description="Nothing of these series counts")
+    weight: float = Field(default=1.0, ge=0, le=100, description="Factor on the deviations")
+    limit: float | None = Field(default=None, gt=0, description="Where the metric runs out, in its unit")
+
+
 class Detection(Section):
     """What counts as an anomaly."""
 
@@ -229,6 +249,10 @@ class Detection(Section):
     )
     hold_hours: float = Field(
         default=6.0, ge=0, description="How long an incident keeps the baselines from adapting, at most"
+    )
+    rules: Annotated[tuple[Rule, ...], Field(strict=False)] = Field(
+        default=(),
+        description="Rules for single series: entity, metric, direction, min_change, ignore, weight, limit, name",
     )
 
 
@@ -278,6 +302,7 @@ class Settings(Section):
     entities: Entities = Entities()
     codecs: Codecs = Codecs()
     grid: Grid = Grid()
+    watch: Watch = Watch()
     detection: Detection = Detection()
     incidents: Incidents = Incidents()
     scores: Scores = Scores()
