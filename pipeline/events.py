@@ -335,7 +335,11 @@ class CloudEvent(msgspec.Struct, frozen=True, omit_defaults=False):
 
 @dataclass(slots=True)
 class Counts:
-    """The accounting of a stretch of input; ``decoded`` equals the sum of what became of it."""
+    """The accounting of a stretch of input.
+
+    What came, ``decoded + derived``, equals what became of it: on_grid + replaced + duplicate + late +
+    first_of_counter + stale_or_non_finite + refused + waiting + aside.
+    """
 
     records: int = 0
     rejected: int = 0
@@ -349,6 +353,8 @@ class Counts:
     refused: int = 0
     not_watched: int = 0
     waiting: int = 0
+    aside: int = 0
+    derived: int = 0
     by_format: dict[str, int] = field(default_factory=dict)
 
     def add(self, part: Counts) -> None:

@@ -34,6 +34,7 @@ from pipeline.grid import Closed, Grid, Silence, Wave
 from pipeline.image import Image, Table, digest, laid
 from pipeline.kernels.clock import FELL_SILENT, MOVED
 from pipeline.lifecycle import Change, Evidence, IncidentPlan, Incidents, Life
+from pipeline.meaning import Meaning, Past
 from pipeline.narrative import Narrator
 from pipeline.publication import Publication, reconciled
 from pipeline.rules import Rule, Rules, Watch
@@ -87,11 +88,15 @@ class Judged:
 
 @dataclass(slots=True)
 class _Told:
-    """What of a state is not an array: settings in force, lives of incidents, and how long to say ``warming``."""
+    """What of a state is not an array.
+
+    Settings in force, lives of incidents, how long to say ``warming``, last points of histograms.
+    """
 
     plan: Plan
     lives: list[Life]
     warming_until_ms: int
+    past: dict[int, Past] = field(default_factory=dict)
 
 
 class PartitionStream:
@@ -121,6 +126,7 @@ class PartitionStream:
         self.counts = Counts()
         self.observer: Callable[[Judged], None] | None = None
         self.catalog = catalog or Catalog(plan.max_series)
+        self.meaning = Meaning(self.catalog)
         self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
         self.rules = Rules(plan.rules, plan.watch)
         self.features = Features(plan.utc_offset_ms)
@@ -137,14 +143,17 @@ class PartitionStream:
         """Take records in offset order and tell what they led to.
 
         1. bytes become samples, or are rejected with a reason;
-        2. samples fill cells of event time, and watermarks close them;
-        3. closed cells become features, features become scores, scores move incidents, wave after wave.
+        2. of the samples what means something is kept, and histograms become series;
+        3. samples fill cells of event time, and watermarks close them;
+        4. closed cells become features, features become scores, scores move incidents, wave after wave.
         """
         decoded = decode(records, self.catalog, self.plan.formats, self.plan.dialect)
-        result = self.advance(decoded.samples, records.times, records.offsets)
+        watched = self.meaning.watch(decoded.samples, decoded.distributions)
+        result = self.advance(watched.samples, records.times, records.offsets)
         result.rejected = decoded.rejected
         result.counts.records, result.counts.rejected = len(records), len(decoded.rejected)
-        result.counts.decoded += decoded.refused
+        result.counts.aside, result.counts.derived = watched.n_aside, watched.n_derived
+        result.counts.decoded += decoded.refused + watched.n_aside - watched.n_derived
         result.counts.refused += decoded.refused
         result.counts.by_format = decoded.by_format
         self.counts.add(result.counts)
@@ -218,7 +227,8 @@ class PartitionStream:
 
     def image(self) -> Image:
         """The whole state as it stands; valid until the stream moves on."""
-        told = _Told(self.plan, list(self.incidents.lives.values()), self._publication.warming_until_ms)
+        lives, past = list(self.incidents.lives.values()), self.meaning.past
+        told = _Told(self.plan, lives, self._publication.warming_until_ms, past)
         catalog = self.catalog
         return Image(catalog.written(), catalog.n_series, catalog.n_entities, self._tables(), msgspec.json.encode(told))
 
@@ -230,6 +240,7 @@ class PartitionStream:
         stream = cls(told.plan, topic, partition, bundle, catalog)
         laid(image, stream._tables())
         stream.incidents.lives = {(life.entity, life.track): life for life in told.lives}
+        stream.meaning.restore(told.past)
         stream.warm_until(told.warming_until_ms)
         return stream
 
@@ -238,7 +249,8 @@ class PartitionStream:
         series = [f"{i.entity}\x1f{i.entity_class}\x1f{i.name}\x1f{i.unit}" for i in self.catalog.identities]
         entities = [f"{name}\x1f{kind}" for name, kind in self.catalog.entities]
         lives = self.incidents.by_name(entities, series)
-        return digest(self.image(), series, entities, [lives, self._publication.warming_until_ms])
+        past = {series[s]: point for s, point in self.meaning.past.items()}
+        return digest(self.image(), series, entities, [lives, self._publication.warming_until_ms, past])
 
     def learned(self, name: str, version: str) -> Bundle:
         """What this stream has learned of its series and entities, as a bundle to hand on."""

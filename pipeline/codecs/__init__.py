@@ -23,6 +23,7 @@ from pipeline.codecs import (
     samples,
     telegraf_json,
 )
+from pipeline.codecs.buckets import Distribution
 from pipeline.codecs.probes import format_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import DEFAULT, Dialect
@@ -79,6 +80,8 @@ class Decoded:
         Samples without a series, because the catalog's quota is full.
     skipped
         Values that are knowingly not samples (text fields, for instance), by reason.
+    distributions
+        Points of histograms and summaries, beside the samples of their parts.
     clocks
         What records of a rekeyed topic say of their sources, as (row of the record, clock).
     """
@@ -89,6 +92,7 @@ class Decoded:
     refused: int
     skipped: dict[str, int]
     clocks: list[tuple[int, SourceClock]]
+    distributions: list[Distribution]
 
 
 def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dialect: Dialect = DEFAULT) -> Decoded:
@@ -133,7 +137,9 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
             out.reject(error.reason, error.detail)
         except RecursionError as error:
             out.reject("too_deep", str(error)[:200])
-    return Decoded(out.batch(), _rejected(records, out), by_format, out.refused, out.skipped, out.clocks)
+    return Decoded(
+        out.batch(), _rejected(records, out), by_format, out.refused, out.skipped, out.clocks, out.distributions
+    )
 
 
 def _allowed(topic: str, formats: Sequence[str], dialect: Dialect) -> tuple[str, ...]:

@@ -8,6 +8,7 @@
     histogram, exponential histogram      <metric>.count, .sum   counter or delta, of a histogram
     summary                               <metric>.count, .sum   counter, of a summary
                                           <metric>{quantile=q}   gauge, of a summary
+    both, for the grid alone              <metric>.mean, .p50    see ``pipeline.meaning``
     point flagged "no recorded value"     NaN, stale; never 0
 """
 
@@ -17,6 +18,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from pipeline.codecs.buckets import Buckets
 from pipeline.codecs.scalars import label_text
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
@@ -107,9 +109,14 @@ class MetricWriter:
             raise CodecError("no_value", self._name[:200])
         self._add(self._name, point, math.nan if value is None else value, kind)
 
-    def distribution(self, point: Point, count: float, total: float | None, kind: int) -> None:
+    def distribution(
+        self, point: Point, count: float, total: float | None, kind: int, buckets: Buckets | None = None
+    ) -> None:
         """Write the count and, where there is one, the sum of a histogram or summary point."""
+        place = len(self._out)
         self._add(f"{self._name}.count", point, count, kind, unit="1")
+        if not point.stale:
+            self._out.add_distribution(place, total, self._unit, buckets)
         if total is not None or point.stale:
             self._add(f"{self._name}.sum", point, math.nan if total is None else total, kind)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pipeline.codecs.buckets import explicit, exponential
 from pipeline.codecs.json_input import parsed
 from pipeline.codecs.otlp import NO_RECORDED_VALUE, MetricWriter, Point, Source, labels_of, source_of, sum_kind
 from pipeline.codecs.scalars import number
@@ -72,8 +73,17 @@ def _number(writer: MetricWriter, point: Point, raw: dict[str, Any], kind: int) 
 
 
 def _histogram(writer: MetricWriter, point: Point, raw: dict[str, Any], kind: int) -> None:
+    buckets = explicit(_numbers(raw, "explicitBounds"), _numbers(raw, "bucketCounts"))
     total = raw.get("sum")
-    writer.distribution(point, number(raw.get("count", 0)), None if total is None else number(total), kind)
+    writer.distribution(point, number(raw.get("count", 0)), None if total is None else number(total), kind, buckets)
+
+
+def _exponential(writer: MetricWriter, point: Point, raw: dict[str, Any], kind: int) -> None:
+    sides = [_object(raw.get(name) or {}) for name in ("positive", "negative")]
+    positive, negative = ((_integer(side, "offset"), _numbers(side, "bucketCounts")) for side in sides)
+    buckets = exponential(_integer(raw, "scale"), number(raw.get("zeroCount", 0)), positive, negative)
+    total = raw.get("sum")
+    writer.distribution(point, number(raw.get("count", 0)), None if total is None else number(total), kind, buckets)
 
 
 def _summary(writer: MetricWriter, point: Point, raw: dict[str, Any], kind: int) -> None:
@@ -83,16 +93,16 @@ def _summary(writer: MetricWriter, point: Point, raw: dict[str, Any], kind: int)
         writer.quantile(point, number(given.get("quantile", 0.0)), number(given.get("value", 0.0)))
 
 
-def _monotone(data: dict[str, Any]) -> tuple[Any, int]:
-    return _histogram, sum_kind(True, _temporality(data)) | Origin.HISTOGRAM
+def _monotone(data: dict[str, Any]) -> int:
+    return sum_kind(True, _temporality(data)) | Origin.HISTOGRAM
 
 
 _Write = Callable[[MetricWriter, Point, dict[str, Any], int], None]
 _SHAPES: dict[str, Callable[[dict[str, Any]], tuple[_Write, int]]] = {
     "gauge": lambda data: (_number, Kind.GAUGE),
     "sum": lambda data: (_number, sum_kind(data.get("isMonotonic") is True, _temporality(data))),
-    "histogram": _monotone,
-    "exponentialHistogram": _monotone,
+    "histogram": lambda data: (_histogram, _monotone(data)),
+    "exponentialHistogram": lambda data: (_exponential, _monotone(data)),
     "summary": lambda data: (_summary, Kind.COUNTER | Origin.SUMMARY),
 }
 
@@ -138,6 +148,10 @@ def _list(holder: dict[str, Any], key: str) -> list[Any]:
     if not isinstance(found, list):
         raise CodecError("not_a_list", f"{key}: {found!r}"[:60])
     return found
+
+
+def _numbers(holder: dict[str, Any], key: str) -> list[float]:
+    return [number(one) for one in _list(holder, key)]
 
 
 def _text(holder: dict[str, Any], key: str) -> str:

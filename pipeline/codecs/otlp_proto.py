@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
+from pipeline.codecs.buckets import explicit, exponential
 from pipeline.codecs.otlp import NO_RECORDED_VALUE, MetricWriter, Point, labels_of, source_of, sum_kind
 from pipeline.codecs.writer import SampleWriter
 from pipeline.events import CodecError, Kind, Origin
@@ -62,7 +63,14 @@ def _number(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
 
 
 def _histogram(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
-    writer.distribution(point, float(raw.count), raw.sum if raw.HasField("sum") else None, kind)
+    buckets = explicit(raw.explicit_bounds, raw.bucket_counts)
+    writer.distribution(point, float(raw.count), raw.sum if raw.HasField("sum") else None, kind, buckets)
+
+
+def _exponential(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
+    positive, negative = ((part.offset, part.bucket_counts) for part in (raw.positive, raw.negative))
+    buckets = exponential(raw.scale, float(raw.zero_count), positive, negative)
+    writer.distribution(point, float(raw.count), raw.sum if raw.HasField("sum") else None, kind, buckets)
 
 
 def _summary(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
@@ -76,7 +84,10 @@ _SHAPES: dict[str, Callable[[Any], tuple[_Write, int]]] = {
     "gauge": lambda data: (_number, Kind.GAUGE),
     "sum": lambda data: (_number, sum_kind(data.is_monotonic, data.aggregation_temporality)),
     "histogram": lambda data: (_histogram, sum_kind(True, data.aggregation_temporality) | Origin.HISTOGRAM),
-    "exponential_histogram": lambda data: (_histogram, sum_kind(True, data.aggregation_temporality) | Origin.HISTOGRAM),
+    "exponential_histogram": lambda data: (
+        _exponential,
+        sum_kind(True, data.aggregation_temporality) | Origin.HISTOGRAM,
+    ),
     "summary": lambda data: (_summary, Kind.COUNTER | Origin.SUMMARY),
 }
 

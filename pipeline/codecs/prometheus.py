@@ -13,13 +13,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from contextlib import suppress
 
+from pipeline.codecs.buckets import from_cumulative
 from pipeline.codecs.units import unit_of
+from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
 from pipeline.events import CodecError, Kind, Origin, SeriesIdentity
 
-__all__ = ["STALE_BITS", "family_of", "identity_of", "is_stale", "kind_of", "unstale"]
+__all__ = ["STALE_BITS", "Histograms", "family_of", "identity_of", "is_stale", "kind_of", "unstale"]
 
 STALE_BITS = 0x7FF0000000000002
 _PARTS = ("_bucket", "_count", "_sum")
@@ -67,6 +70,39 @@ def identity_of(dialect: Dialect, labels: Mapping[str, str], metric: str = "", u
         raise CodecError("no_metric_name", f"labels {sorted(labels)[:10]}"[:200])
     entity, entity_class, rest = dialect.split({key: text for key, text in labels.items() if key != "__name__"})
     return SeriesIdentity(entity, entity_class, name, rest, unit_of(name, unit))
+
+
+class Histograms:
+    """Gathers the parts of the histograms and summaries of one record; a histogram's buckets come line by line."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Hashable, tuple[int, str]] = {}
+        self._sums: dict[Hashable, float] = {}
+        self._buckets: dict[Hashable, list[tuple[float, float]]] = {}
+
+    def part(self, identity: SeriesIdentity, time_ns: int, value: float, kind: int, sample: int) -> None:
+        """Take note of a sample of a histogram or summary, appended at place ``sample``."""
+        if not kind & (Origin.HISTOGRAM | Origin.SUMMARY) or kind & 3 != Kind.COUNTER:
+            return
+        base, _, what = identity.metric.rpartition("_")
+        if what == "bucket":
+            labels = tuple(pair for pair in identity.labels if pair[0] != "le")
+            upper = dict(identity.labels).get("le", "")
+            key: Hashable = (identity.entity, base, labels, time_ns)
+            with suppress(ValueError):
+                self._buckets.setdefault(key, []).append((float(upper), value))
+            return
+        key = (identity.entity, base, identity.labels, time_ns)
+        if what == "count":
+            self._counts[key] = (sample, unit_of(base))
+        elif what == "sum":
+            self._sums[key] = value
+
+    def tell(self, out: SampleWriter) -> None:
+        """Hand over all points whose count came."""
+        for key, (sample, unit) in self._counts.items():
+            buckets = from_cumulative(self._buckets[key]) if key in self._buckets else None
+            out.add_distribution(sample, self._sums.get(key), unit, buckets)
 
 
 def family_of(metric: str, types: Mapping[str, str]) -> str:

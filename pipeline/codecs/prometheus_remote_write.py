@@ -12,7 +12,7 @@ from typing import Any
 import cramjam
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from pipeline.codecs.prometheus import family_of, identity_of, kind_of, unstale
+from pipeline.codecs.prometheus import Histograms, family_of, identity_of, kind_of, unstale
 from pipeline.codecs.remote_write_schema import METRIC_TYPES, WriteRequest
 from pipeline.codecs.writer import SampleWriter
 from pipeline.events import CodecError, Kind, Origin, SeriesIdentity
@@ -55,11 +55,13 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
         request = WriteRequest.FromString(uncompressed(value))
     except (DecodeError, RecursionError) as error:
         raise CodecError("bad_protobuf", str(error)[:200]) from error
+    histograms = Histograms()
     for series, labels, family_type, unit in _all_series(request, out):
         try:
-            _write(series, labels, family_type, unit, out)
+            _write(series, labels, family_type, unit, out, histograms)
         except CodecError as error:
             out.reject(error.reason, error.detail)
+    histograms.tell(out)
 
 
 def _all_series(request: Any, out: SampleWriter) -> Iterator[tuple[Any, dict[str, str], str, str]]:
@@ -92,12 +94,15 @@ def _type_name(number: int) -> str:
     return METRIC_TYPES[number] if 0 <= number < len(METRIC_TYPES) else ""
 
 
-def _write(series: Any, labels: dict[str, str], family_type: str, unit: str, out: SampleWriter) -> None:
+def _write(
+    series: Any, labels: dict[str, str], family_type: str, unit: str, out: SampleWriter, histograms: Histograms
+) -> None:
     identity = identity_of(out.dialect, labels, unit=unit)
     created_ms = getattr(series, "created_timestamp", 0)
     if series.samples:
         series_id, kind = out.series(identity), kind_of(identity.metric, labels, family_type)
         for sample in series.samples:
+            histograms.part(identity, _ns(sample.timestamp), sample.value, kind, len(out))
             start_ns = _ns(sample.start_timestamp or created_ms)
             out.add_or_stale(series_id, _ns(sample.timestamp), unstale(sample.value), kind, start_ns)
     for histogram in series.histograms:
@@ -110,9 +115,12 @@ def _write_histogram(histogram: Any, identity: SeriesIdentity, created_ms: int, 
     moment, start = _ns(histogram.timestamp), _ns(histogram.start_timestamp or created_ms)
     which = histogram.WhichOneof("_count")
     count = None if unstale(histogram.sum) is None else float(getattr(histogram, which) if which else 0)
+    place = len(out)
     for part, amount, unit in (("count", count, "1"), ("sum", unstale(histogram.sum), identity.unit)):
         series_id = out.series(identity._replace(metric=f"{identity.metric}_{part}", unit=unit))
         out.add_or_stale(series_id, moment, amount, kind, start)
+    if count is not None and not level:
+        out.add_distribution(place, histogram.sum, identity.unit, None)
 
 
 def _ns(time_ms: int) -> int:

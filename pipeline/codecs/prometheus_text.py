@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from pipeline.codecs.clock import time_ns
-from pipeline.codecs.prometheus import family_of, identity_of, kind_of
+from pipeline.codecs.prometheus import Histograms, family_of, identity_of, kind_of
 from pipeline.codecs.scalars import number
 from pipeline.codecs.writer import SampleWriter
 from pipeline.events import CodecError
@@ -36,16 +36,17 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
         text = value.decode()
     except UnicodeDecodeError as error:
         raise CodecError("not_utf8", str(error)[:200]) from error
-    types, units = dict[str, str](), dict[str, str]()
+    types, units, histograms = dict[str, str](), dict[str, str](), Histograms()
     for line in text.split("\n"):
         line = line.strip(" \t\r")
         if line.startswith("#"):
             _note(line, types, units)
         elif line:
             try:
-                _write(line, out, record_time_ms, types, units)
+                _write(line, out, record_time_ms, types, units, histograms)
             except CodecError as error:
                 out.reject(error.reason, error.detail)
+    histograms.tell(out)
 
 
 def _note(line: str, types: dict[str, str], units: dict[str, str]) -> None:
@@ -55,7 +56,14 @@ def _note(line: str, types: dict[str, str], units: dict[str, str]) -> None:
         noted[found.group(2).strip('"')] = (found.group(3) or "").strip()
 
 
-def _write(line: str, out: SampleWriter, record_time_ms: int, types: dict[str, str], units: dict[str, str]) -> None:
+def _write(
+    line: str,
+    out: SampleWriter,
+    record_time_ms: int,
+    types: dict[str, str],
+    units: dict[str, str],
+    histograms: Histograms,
+) -> None:
     metric, labels, place = _series(line)
     tail = _TAIL.fullmatch(line, place)
     if not tail:
@@ -63,7 +71,9 @@ def _write(line: str, out: SampleWriter, record_time_ms: int, types: dict[str, s
     family = family_of(metric, types)
     moment = time_ns(tail.group(2)) if tail.group(2) else record_time_ms * 10**6
     identity = identity_of(out.dialect, labels, metric, units.get(family, ""))
-    out.add(out.series(identity), moment, number(tail.group(1)), kind_of(metric, labels, types.get(family, "")))
+    amount, kind = number(tail.group(1)), kind_of(metric, labels, types.get(family, ""))
+    histograms.part(identity, moment, amount, kind, len(out))
+    out.add(out.series(identity), moment, amount, kind)
 
 
 def _series(line: str) -> tuple[str, dict[str, str], int]:

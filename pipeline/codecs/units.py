@@ -55,6 +55,7 @@ _PATTERNS = (
     ("diskio[._]*time", "ms"),
     ("diskio[._]io_await", "ms"),
     ("diskio[._]io_util", "%"),
+    ("net[._]speed", "Mbit/s"),
     ("system[._]uptime", "s"),
     ("*[./]memory-*", "By"),
     ("*[./]df_complex-*", "By"),
@@ -65,7 +66,7 @@ _PATTERNS = (
     ("*[./]temperature-*", "Cel"),
 )
 _LARGEST = {"ratio": 1.0, "%": 100.0}
-_NEVER_NEGATIVE = frozenset({"By", "%", "ratio", "bit", "By/s", "bit/s"})
+_NEVER_NEGATIVE = frozenset({"By", "%", "ratio", "bit", "Mbit/s"})
 
 
 @remembered

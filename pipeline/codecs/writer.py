@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.catalog import NEVER_SEEN, Catalog
+from pipeline.codecs.buckets import Buckets, Distribution
 from pipeline.dialect import DEFAULT, Dialect
 from pipeline.events import CodecError, Origin, SampleBatch, SeriesIdentity, SourceClock
 from pipeline.names import MAX_LABELS, MAX_NAME_CHARS
@@ -40,6 +41,8 @@ class SampleWriter:
         Values that are knowingly not samples (text fields, for instance), by reason.
     rejections
         By record row: first reason, its detail, and how many parts were rejected.
+    distributions
+        Points of histograms and summaries, beside the samples of their parts.
     clocks
         What records of a rekeyed topic say of their sources: (record row, clock).
     """
@@ -51,6 +54,7 @@ class SampleWriter:
         self.skipped: dict[str, int] = {}
         self.rejections: dict[int, tuple[str, str, int]] = {}
         self.clocks: list[tuple[int, SourceClock]] = []
+        self.distributions: list[Distribution] = []
         self._series_id, self._time, self._value = array("i"), array("q"), array("d")
         self._kind, self._start, self._record = array("B"), array("q"), array("i")
 
@@ -123,6 +127,14 @@ class SampleWriter:
         self._value.frombytes(value[kept].tobytes())
         self._kind.frombytes(kind[kept].tobytes())
         self._record.frombytes(np.full(int(kept.sum()), self.record, np.int32).tobytes())
+
+    def add_distribution(self, sample: int, total: float | None, unit: str, buckets: Buckets | None) -> None:
+        """Note the whole of a histogram or summary point whose count is the sample at place ``sample``.
+
+        A count that was not appended (refused, rejected) has no place, and nothing is noted.
+        """
+        if sample < len(self):
+            self.distributions.append(Distribution(sample, total, unit, buckets))
 
     def tell_clock(self, clock: SourceClock) -> None:
         """Note what the current record says of how far its source has come."""

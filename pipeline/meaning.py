@@ -1,0 +1,207 @@
+"""What is watched of what was sent, between codecs and grid.
+
+::
+
+    a value that no measurement has (2^63 - 1, 2^64 - 1, -1 byte)     a gap
+    a total beside its parts (cpu-total beside cpu0)                  stands aside
+    sums and buckets of histograms, sums of summaries                 stand aside, for they become:
+    histogram or summary, over the time since its last point          <metric>.mean
+    histogram with buckets                                            <metric>.p50, .p95, .p99 {estimate=buckets}
+
+Their counts are watched as rates by the grid. Names join with ``_`` where the sender's do. What was sent stays as it
+is in ``decode`` and on the samples topic; this is about judgement only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.catalog import Catalog
+from pipeline.codecs.buckets import QUANTILES, Buckets, Distribution, quantile, rebucketed
+from pipeline.codecs.units import bounds_of
+from pipeline.events import Kind, Origin, SampleBatch, SeriesIdentity
+
+__all__ = ["Meaning", "Past", "Watched"]
+
+_PARTS = (".sum", "_sum", "_bucket", ".bucket")
+_COUNTS = (".count", "_count")
+_TOTALS = frozenset({"cpu-total", "_Total", "total", "all"})
+_TELLING = ("cpu", "core", "instance")  # labels in which a total stands beside its parts
+_LARGEST = 9.2e18  # what integers of 64 bits say instead of "none" or "no limit" lies beyond
+_MOST_BUCKETS = 2_000_000  # remembered by one partition: some 64 MB
+_COLUMNS = ("series_id", "time", "value", "kind", "start", "record")
+
+
+class Past(msgspec.Struct, array_like=True):
+    """The last point of one cumulative histogram or summary."""
+
+    time_ns: int
+    start_ns: int
+    count: float
+    total: float | None
+    buckets: Buckets | None
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Samples to put on the grid, and how many of those sent stand aside or were added."""
+
+    samples: SampleBatch
+    n_aside: int
+    n_derived: int
+
+
+class Meaning:
+    """Knows which series stand aside, and the last point of each histogram.
+
+    Parameters
+    ----------
+    catalog
+        The partition's; derived series are added to it.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self.past: dict[int, Past] = {}  # by the series of the count
+        self._n_buckets = 0
+        self._aside = np.zeros(0, bool)
+        self._part = np.zeros(0, bool)
+        self._never_negative = np.zeros(0, bool)
+        self._families: dict[SeriesIdentity, list[int]] = {}
+        self._derived: dict[tuple[int, str], int] = {}
+        self._adopt()
+
+    def restore(self, past: dict[int, Past]) -> None:
+        """Go on from the last points of a kept state."""
+        self.past = past
+        self._n_buckets = sum(len(one.buckets.counts) for one in past.values() if one.buckets)
+
+    def watch(self, samples: SampleBatch, distributions: Sequence[Distribution]) -> Watched:
+        """What of these samples is to be judged, in record order."""
+        self._adopt()
+        derived = [row for one in distributions for row in self._derive(samples, one) if row[0] >= 0]
+        self._adopt()
+        ids, kinds = samples.series_id, samples.kind
+        aside = self._aside[ids] | (self._part[ids] & ((kinds & (Origin.HISTOGRAM | Origin.SUMMARY)) > 0))
+        values = self._without_sentinels(samples)
+        if not aside.any() and not derived and values is samples.value:
+            return Watched(samples, 0, 0)
+        kept = _taken(replace(samples, value=values), ~aside)
+        return Watched(_joined(kept, derived), int(aside.sum()), len(derived))
+
+    def _without_sentinels(self, samples: SampleBatch) -> npt.NDArray[np.float64]:
+        value = samples.value
+        with np.errstate(invalid="ignore"):
+            beyond = np.isfinite(value) & (np.abs(value) > _LARGEST) & ((samples.kind & 3) == Kind.GAUGE)
+            none = (value == -1.0) & self._never_negative[samples.series_id]
+        gaps = beyond | none
+        return np.where(gaps, np.nan, value) if gaps.any() else value
+
+    def _derive(self, samples: SampleBatch, one: Distribution) -> list[tuple[int, int, float, int, int, int]]:
+        """Rows that follow from one point: its mean and quantiles over the time since the last one."""
+        row = one.sample
+        series, time_ns, start_ns = (int(column[row]) for column in (samples.series_id, samples.time, samples.start))
+        sent = Past(time_ns, start_ns, float(samples.value[row]), one.total, one.buckets)
+        now = self._interval(series, sent) if int(samples.kind[row]) & 3 == Kind.COUNTER else sent
+        if now is None or not 0 < now.count < float("inf"):
+            return []
+        origin = int(samples.kind[row]) & (Origin.HISTOGRAM | Origin.SUMMARY)
+        found: dict[str, float | None] = {} if now.total is None else {"mean": now.total / now.count}
+        if now.buckets is not None:
+            found |= {f"p{share * 100:g}": quantile(now.buckets, share) for share in QUANTILES}
+        return [
+            (self._series(series, name, one.unit), time_ns, value, Kind.GAUGE | origin, 0, int(samples.record[row]))
+            for name, value in found.items()
+            if value is not None and np.isfinite(value)
+        ]
+
+    def _interval(self, series: int, now: Past) -> Past | None:
+        """What came since the last point of a cumulative series; None for its first, and for one out of order."""
+        past = self.past.get(series)
+        if past is not None and now.time_ns <= past.time_ns:
+            return None
+        had = len(past.buckets.counts) if past and past.buckets else 0
+        has = len(now.buckets.counts) if now.buckets else 0
+        if self._n_buckets + has - had > _MOST_BUCKETS:  # of many histograms the last ones do without quantiles
+            now.buckets, has = None, 0
+        self._n_buckets += has - had
+        self.past[series] = now
+        return None if past is None else _since(past, now)
+
+    def _series(self, count: int, name: str, unit: str) -> int:
+        """Series of a derived name, -1 where the quota is full."""
+        found = self._derived.get((count, name))
+        if found is None:
+            whole = self._catalog.identities[count]
+            base, sign = whole.metric[: -len("count") - 1], whole.metric[-len("count") - 1]
+            labels = whole.labels if name == "mean" else tuple(sorted((*whole.labels, ("estimate", "buckets"))))
+            found = self._catalog.series_id(
+                SeriesIdentity(whole.entity, whole.entity_class, f"{base}{sign}{name}", labels, unit)
+            )
+            if found >= 0:
+                self._derived[count, name] = found
+        return found
+
+    def _adopt(self) -> None:
+        """Learn of the series that the catalog has met since."""
+        had, n = len(self._aside), self._catalog.n_series
+        if had == n:
+            return
+        new = self._catalog.identities[had:]
+        self._aside = np.concatenate([self._aside, np.zeros(len(new), bool)])
+        self._part = np.concatenate([self._part, [i.metric.endswith(_PARTS) for i in new]])
+        self._never_negative = np.concatenate([self._never_negative, [bounds_of(i.unit)[0] == 0.0 for i in new]])
+        for series, identity in enumerate(new, had):
+            self._pair(series, identity)
+
+    def _pair(self, series: int, identity: SeriesIdentity) -> None:
+        """Put a total aside once a part of it is known, whichever comes first."""
+        for key, text in identity.labels:
+            if key in _TELLING:
+                rest = tuple(pair for pair in identity.labels if pair[0] != key)
+                family = self._families.setdefault(identity._replace(labels=(*rest, (key, ""))), [-1, 0])
+                if text in _TOTALS:
+                    family[0] = series
+                else:
+                    family[1] += 1
+                if family[0] >= 0 and family[1]:
+                    self._aside[family[0]] = True
+
+
+def _since(past: Past, now: Past) -> Past:
+    """What came between two points of a cumulative histogram; all of it after a reset."""
+    restarted = now.start_ns != past.start_ns and now.start_ns > 0
+    if restarted or now.count < past.count:
+        return now
+    total = None if now.total is None or past.total is None else now.total - past.total
+    return Past(now.time_ns, past.time_ns, now.count - past.count, total, _difference(past.buckets, now.buckets))
+
+
+def _difference(past: Buckets | None, now: Buckets | None) -> Buckets | None:
+    if past is None or now is None:
+        return None
+    before = past.counts if past.bounds == now.bounds else rebucketed(past, now.bounds)
+    counts = tuple(b - a for a, b in zip(before, now.counts, strict=True))
+    return Buckets(now.bounds, counts) if min(counts) >= 0 else None
+
+
+def _taken(samples: SampleBatch, rows: npt.NDArray[np.bool_]) -> SampleBatch:
+    return SampleBatch(**{name: getattr(samples, name)[rows] for name in _COLUMNS})
+
+
+def _joined(samples: SampleBatch, rows: list[tuple[int, int, float, int, int, int]]) -> SampleBatch:
+    """Samples with derived rows after them, in record order."""
+    if not rows:
+        return samples
+    columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+    both = {
+        name: np.concatenate([getattr(samples, name), np.array(columns[name], getattr(samples, name).dtype)])
+        for name in _COLUMNS
+    }
+    order = np.argsort(both["record"], kind="stable")
+    return SampleBatch(**{name: column[order] for name, column in both.items()})
