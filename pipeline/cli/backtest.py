@@ -1,13 +1,20 @@
-"""``foreshock backtest``: a recording down the same road as the live job, and a table of verdicts."""
+"""``foreshock backtest``: recordings down the same road as the live job, a table of verdicts, and a report."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.options import Config, Set, loaded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipeline.events import CloudEvent
+    from pipeline.recordings import Recording
+    from pipeline.simulate.labels import Label
 
 __all__ = ["app"]
 
@@ -16,17 +23,30 @@ app = typer.Typer()
 
 @app.command()
 def backtest(
-    test: Annotated[Path, typer.Option("--test", metavar="FILE", help="Wide table to score: CSV or Parquet.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Parquet: one row for each row of the test.")],
-    train: Annotated[
-        Path | None, typer.Option("--train", metavar="FILE", help="Wide table to learn from; without it: a cold start.")
+    test: Annotated[
+        list[Path], typer.Option("--test", metavar="PATH", help="Tables to score, or folders of them: CSV or Parquet.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Parquet: one row for each row of the test.")
     ] = None,
-    entity: Annotated[str, typer.Option("--entity", help="What the table is about; default: the file's name.")] = "",
+    train: Annotated[
+        list[Path] | None,
+        typer.Option("--train", metavar="PATH", help="Tables to learn from; without them: a cold start."),
+    ] = None,
+    cold: Annotated[bool, typer.Option("--cold", help="Learn from nothing beforehand, and say so.")] = False,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="FILE", help="CSV of known faults: entity, start, end, …")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FOLDER", help="Write index.html with pictures there.")
+    ] = None,
+    entity: Annotated[str, typer.Option("--entity", help="What a single table is about; default: its name.")] = "",
     config: Config = None,
     overrides: Set = None,
 ) -> None:
-    """Score a wide table, a column timestamp and one numeric column a metric; the score at t uses rows up to t only.
+    """Score recordings as the live job would have; the score at t uses rows up to t only.
 
+    A table is wide (a column timestamp and one numeric column a metric) or long (timestamp, entity, metric, value).
     A column label is never shown to the detector.
 
     Examples:
@@ -34,22 +54,69 @@ def backtest(
       foreshock backtest --train monday.parquet --test tuesday.parquet --out scores.parquet
 
       foreshock backtest --test cold.csv --out scores.parquet --set incidents.open_steps=3
+
+      foreshock backtest --cold --test recordings/ --labels labels.csv --report report/
     """
     from pipeline.app import plan_of
-    from pipeline.cli.picture import event_line
-    from pipeline.events import InputError
-    from pipeline.recordings import read_table
-    from pipeline.replay import backtest as run
+    from pipeline.cli.progress import progress
+    from pipeline.events import SettingsError
+    from pipeline.recordings import read_recordings
+    from pipeline.replay import replay
+    from pipeline.replay import train as learn
 
+    if cold and train:
+        raise SettingsError("--cold and --train contradict each other: leave one out")
+    if out is None and report is None:
+        raise SettingsError("nothing to write: name a file with --out, a folder with --report, or both")
     plan = plan_of(loaded(config, overrides).settings)
-    train_frame = None if train is None else read_table(train)
-    frame, events = run(read_table(test), train_frame, plan, entity or test.stem, None)
+    recordings = read_recordings(test, entity)
+    name = entity or (recordings[0].entity if len(recordings) == 1 else "")
+    bundle = None
+    if train:
+        with progress("learning") as tell:
+            bundle = learn(read_recordings(train, name), plan, tell)
+    with progress("scoring") as tell:
+        result = replay(recordings, plan, bundle, tell)
+    if out is not None:
+        _write(result.tables, out)
+    if report is not None:
+        from pipeline.report import write_report
+
+        page = write_report(report, recordings, result, _labels(labels), plan)
+    _tell(recordings, result.tables, result.incidents)
+    for written in ([out] if out else []) + ([page] if report else []):
+        typer.echo(f"wrote {written}")
+
+
+def _labels(path: Path | None) -> list[Label]:
+    from pipeline.simulate.labels import read_labels
+
+    return read_labels(path) if path is not None else []
+
+
+def _write(tables: dict[str, pd.DataFrame], out: Path) -> None:
+    """One table as it is; several one below the other, with a column that says whose rows they are."""
+    import pandas as pd
+
+    from pipeline.events import InputError
+
+    if len(tables) == 1:
+        (frame,) = tables.values()
+    else:
+        frame = pd.concat([table.assign(entity=name) for name, table in tables.items()], ignore_index=True)
     try:
         frame.to_parquet(out, index=False)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}") from error
+
+
+def _tell(recordings: list[Recording], tables: dict[str, pd.DataFrame], events: list[CloudEvent]) -> None:
+    from pipeline.cli.picture import event_line
+
     for event in events:
         typer.echo(event_line(event))
     opened = sum(event.data.revision == 1 for event in events)
-    typer.echo(f"{len(frame):,} rows, {int(frame['over_threshold'].sum()):,} over the threshold, {opened} incidents")
-    typer.echo(f"wrote {out}")
+    over = sum(int(table["over_threshold"].sum()) for table in tables.values())
+    rows = sum(map(len, recordings))
+    of = f" of {len(recordings)} entities" if len(recordings) > 1 else ""
+    typer.echo(f"{rows:,} rows{of}, {over:,} over the threshold, {opened} incidents")
