@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 from pipeline.codecs import FORMATS
 from pipeline.dialect import RSYSLOG, Dialect, JsonMapping
 from pipeline.events import Counts, SettingsError
-from pipeline.job import Job, JobPlan, Parts, Summary
+from pipeline.job import Job, Summary
 from pipeline.kafka.broker import kafka_home
-from pipeline.kafka.reader import published
+from pipeline.kafka.reader import decisions, published
 from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Source
 from pipeline.kafka.topics import Topics, count_partitions, create, ensure
@@ -26,7 +26,11 @@ from pipeline.operate.summary import Standing, difference, in_words
 from pipeline.rekey import Rekey, RekeyParts, RekeyPlan
 from pipeline.rules import Rule, Watch
 from pipeline.settings import Settings
-from pipeline.stream import PartitionStream, Plan
+from pipeline.state.bundles import Bundles
+from pipeline.state.snapshots import Snapshots
+from pipeline.state.store import store_at
+from pipeline.stream import Plan
+from pipeline.takeover import JobPlan, Parts
 from pipeline.warm import compile_kernels
 
 __all__ = ["client_options", "dialect_of", "make_job", "make_rekey", "plan_of", "topics_of"]
@@ -135,16 +139,21 @@ def make_job(settings: Settings) -> Job:
 
     name = settings.kafka.transactional_id or transactional_id(settings.kafka.group, kafka_home().parent / "slots")
 
+    store = store_at(settings.state.folder or str(kafka_home().parent / "state" / settings.kafka.group))
+
     def open_sink() -> Sink:
         if settings.kafka.create_topics:
             ensure(client, topics)
         return Sink(client, name, topics)
 
     parts = Parts(
-        source=lambda: Source(client, settings.source.topics, settings.kafka.group),
+        source=lambda: Source(client, settings.source.topics, settings.kafka.group, settings.kafka.group_instance_id),
         sink=open_sink,
         published=lambda: published(client, topics.current),
-        stream=lambda topic, partition: PartitionStream(plan, topic, partition),
+        decisions=lambda: decisions(client, topics.decisions),
+        snapshots=Snapshots(store, settings.state.snapshot_every_seconds),
+        bundles=Bundles(store),
+        plan=plan,
     )
     source = settings.source
     job_plan = JobPlan(
@@ -153,6 +162,7 @@ def make_job(settings: Settings) -> Job:
         keyed_by_entity=source.keyed_by_entity,
         max_poll_records=source.max_poll_records,
         poll_timeout_ms=source.poll_timeout_ms,
+        idle_seconds=source.idle_seconds,
         summary_every_seconds=settings.job.summary_every_seconds,
     )
     return Job(parts, job_plan, _teller())

@@ -9,7 +9,10 @@ The tree of errors::
     ├── BrokerError           Kafka answered with something that needs a person (exit 1)
     │   ├── BrokerUnreachable    nobody answers; the job waits and says so
     │   └── PermissionDenied     the broker refuses this user
-    └── Fenced                another process owns the work; drop all state, take over anew
+    ├── Fenced                another process owns the work; drop all state, take over anew
+    ├── StepFailed            a mistake in the code met a record; begin anew, at last without it
+    ├── SnapshotDamaged       a snapshot is not whole; an older one is used
+    └── StoreFailed           the place for snapshots cannot be read or written; the job goes on without
 
 What goes wrong with models is a tree of its own, ``models.errors.ModelError``: models know nothing of the pipeline.
 """
@@ -50,8 +53,11 @@ __all__ = [
     "ScoreRow",
     "SeriesIdentity",
     "SettingsError",
+    "SnapshotDamaged",
     "Source",
     "SourceClock",
+    "StepFailed",
+    "StoreFailed",
     "Track",
 ]
 
@@ -91,6 +97,18 @@ class PermissionDenied(BrokerError):
 
 class Fenced(ForeshockError):
     """Another process owns the work now, or the outcome of a commit is unknown."""
+
+
+class StepFailed(ForeshockError):
+    """Working on a batch failed half-way, so the state in memory is worth nothing."""
+
+
+class SnapshotDamaged(ForeshockError):
+    """A snapshot is cut off, changed, or of a schema that this release cannot read."""
+
+
+class StoreFailed(ForeshockError):
+    """The place where snapshots lie cannot be read or written."""
 
 
 class Kind(IntEnum):
@@ -384,7 +402,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     ``sequence`` counts the decisions of a partition from 0; a replay obeys them in this order at their offsets:
 
-    * ``begin``: the state begins here, at the first record listened to;
+    * ``begin``: a state begins, with the first record listened to, under a name of its own;
     * ``settings``: this plan is in force from here on;
     * ``model``: this bundle, known by its hash, serves from here on, with this scorer;
     * ``idle``: no record came for long, the partition clock moves to ``clock_ms``;

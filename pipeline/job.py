@@ -1,65 +1,55 @@
 """The loop: poll, step, produce, commit. No record skipped, no incident lost, none twice, whatever fails.
 
-Read ``Job.run``, then ``_cycle`` and ``_take_over``; the rest serves them.
+Read ``Job._serve``, then ``_cycle``; the rest serves them. What a partition does between two
+commits stands in ``work``, how it comes here in ``takeover``, what outlives the process in ``state``.
 """
 
 from __future__ import annotations
 
 import logging
+import queue
 import time
-from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from pipeline.events import BrokerUnreachable, Counts, Fenced, Incident, Records, SettingsError
+from models.bundle import Bundle
+from pipeline.events import BrokerUnreachable, Counts, Decision, Notice, Records, StepFailed
+from pipeline.faults import reach
+from pipeline.idle import Idle
 from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Change, Committed, Partition, Source
-from pipeline.stream import PartitionStream, StepResult
+from pipeline.patience import Patience
+from pipeline.state.snapshot import Mark
+from pipeline.stream import StepResult
+from pipeline.takeover import JobPlan, Parts, TakeOver
+from pipeline.work import Work
 
 __all__ = ["Job", "JobPlan", "Parts", "Summary"]
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 30.0
-NAP_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """How the job opens what it works with; after a failure it opens all of it anew.
-
-    ``published`` returns the last published revision of every incident.
-    """
-
-    source: Callable[[], Source]
-    sink: Callable[[], Sink]
-    published: Callable[[], list[Incident]]
-    stream: Callable[[str, int], PartitionStream]
-
-
-@dataclass(frozen=True, slots=True)
-class JobPlan:
-    """How the job reads its input: plain values from the settings."""
-
-    start: str = "latest"
-    history_ms: int = 86_400_000
-    keyed_by_entity: bool = False
-    max_poll_records: int = 5000
-    poll_timeout_ms: int = 100
-    summary_every_seconds: float = 60.0
+LEAVE_SECONDS = 5.0  # of the ten that a stopped job has in all, for last snapshots
+TRIES = 2  # before a batch is searched for the record to blame
+GROWTH_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class Summary:
-    """What the job did since it was started, and how it stands; for people, decides nothing."""
+    """What the job did since it was started, and how it stands; for people, decides nothing.
+
+    ``waiting`` are partitions whose state is still to be loaded, ``catching_up`` those that listen to their past.
+    """
 
     counts: Counts = field(default_factory=Counts)
     incidents: int = 0
     commits: int = 0
     take_overs: int = 0
     mismatches: int = 0
+    snapshot_failures: int = 0
     partitions: int = 0
+    waiting: int = 0
     catching_up: int = 0
     open_incidents: int = 0
     series: int = 0
@@ -68,13 +58,13 @@ class Summary:
 
 
 @dataclass(slots=True)
-class _Work:
-    """One partition: its stream, and the offset before which it only listens."""
+class _Batch:
+    """What goes into one transaction."""
 
-    stream: PartitionStream
-    live_from: int
-    published: list[Incident] = field(default_factory=list)
-    live: bool = False
+    results: list[StepResult] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    offsets: dict[Partition, Committed] = field(default_factory=dict)
 
 
 class Job:
@@ -83,7 +73,7 @@ class Job:
     Parameters
     ----------
     parts
-        How to open source, sink, published view and streams.
+        How to open source, sink and published view, and where state is kept.
     plan
         Where and how to read.
     on_summary
@@ -93,10 +83,15 @@ class Job:
     def __init__(self, parts: Parts, plan: JobPlan, on_summary: Callable[[Summary], None] = lambda told: None) -> None:
         self.summary = Summary()
         self._parts, self._plan, self._on_summary = parts, plan, on_summary
-        self._works: dict[Partition, _Work] = {}
-        self._stopping = False
-        self._wait = FIRST_WAIT_SECONDS
-        self._told_at = time.monotonic()
+        self._works: dict[Partition, Work] = {}
+        self._waiting: deque[Partition] = deque()
+        self._notices: list[Notice] = []
+        self._offered: queue.SimpleQueue[tuple[str, Bundle]] = queue.SimpleQueue()
+        self._model: str | None = None
+        self._failures: dict[tuple[Partition, int], int] = {}
+        self._idle: Idle[Partition] = Idle(plan.idle_seconds)
+        self._patience = Patience(log)
+        self._told_at = self._counted_at = time.monotonic()
 
     def run(self) -> None:
         """Work until :meth:`stop`; what can heal by itself is waited for.
@@ -111,183 +106,239 @@ class Job:
         PermissionDenied
             The broker refuses this user.
         """
-        while not self._stopping:
-            try:
-                self._serve()
-            except (Fenced, BrokerUnreachable) as trouble:
-                log.warning("%s; beginning anew in %.1f s", trouble, self._wait)
-                self._rest()
+        try:
+            self._patience.keep(self._serve)
+        finally:
+            self._parts.snapshots.close()
 
     def stop(self) -> None:
         """Ask the job to finish its batch, commit and leave; safe in a signal handler."""
-        self._stopping = True
+        self._patience.stopping = True
+
+    def serve_model(self, bundle: Bundle) -> None:
+        """Let a bundle serve from each partition's next record on; may be called from any thread.
+
+        Raises
+        ------
+        StoreFailed
+            The bundle cannot be kept, so it must not serve: a recovery would miss it.
+        """
+        self._offered.put((self._parts.bundles.put(bundle), bundle))
 
     def _serve(self) -> None:
         """Open the clients and cycle. The sink comes first: opening it ends what a former owner left open."""
-        self._works = {}
+        self._works, self._waiting = {}, deque()
         with closing(self._parts.sink()) as sink, closing(self._parts.source()) as source:
-            while not self._stopping:
+            take_over = TakeOver(self._parts, self._plan, source, sink, self._tell)
+            while not self._patience.stopping:
                 batches = source.poll(self._plan.poll_timeout_ms, self._plan.max_poll_records)
                 for change in source.changes():
-                    self._follow(change, source, sink)
+                    self._follow(change, take_over)
                     # What this poll brought of them was read before they changed hands.
                     batches = [one for one in batches if (one.topic, one.partition) not in change.partitions]
+                self._take_over_next(take_over)
                 self._cycle(batches, source, sink)
+                self._keep(source)
                 if time.monotonic() - self._told_at >= self._plan.summary_every_seconds:
                     self._report(source)
+            self._keep_all(source)
             self._report(source)
 
     def _cycle(self, batches: list[Records], source: Source, sink: Sink) -> None:
         """Turn one poll's records into one transaction. No work is open before or after.
 
-        1. step each partition's records through its stream;
-        2. send the incidents, rejected records and scores that came of it;
-        3. put the offsets of the records into the transaction;
-        4. commit: all of it becomes visible at once, or nothing.
+        1. step each partition's records through its stream, and decide what is due;
+        2. send the incidents, rejected records, scores and decisions that came of it;
+        3. put the offsets of the records into the transaction, with a pointer to the last snapshot;
+        4. commit: all of it becomes visible at once, or nothing;
+        5. now and then a state whose work is committed is kept: see ``_keep``.
         """
-        results: list[StepResult] = []
-        offsets: dict[Partition, Committed] = {}
+        batch = _Batch()
         for records in batches:
-            place = Partition(records.topic, records.partition)
-            fresh = self._listen(self._works[place], records) if place in self._works else None
-            if fresh:
-                results.append(self._works[place].stream.step(fresh))
-                offsets[place] = Committed(fresh.offsets[-1] + 1, max(fresh.times))
+            self._step(records, batch)
         for place, work in self._works.items():
             if not work.live and source.position(place) >= work.live_from:
-                self._go_live(place, work)
-        if not offsets:
+                self._go_live(place, work, batch)
+        self._decide(source, batch)
+        if not batch.offsets and not batch.notices:
             return
+        reach("after-step")
         sink.begin()
-        for result in results:
-            _send(result, sink)
-        sink.commit(offsets, source.group_metadata())
-        self._count(results, offsets)
+        _send(batch, sink)
+        reach("after-send")
+        sink.commit(batch.offsets, source.group_metadata())
+        reach("after-commit")
+        self._count(batch)
 
-    def _listen(self, work: _Work, records: Records) -> Records:
-        """Step what lies before ``live_from`` and throw away what comes of it; return the records after."""
-        if work.live:
-            return records
-        cut = bisect_left(records.offsets, work.live_from)
-        if cut:
-            work.stream.step(_rows(records, slice(0, cut)))
-        if cut < len(records):
-            self._go_live(Partition(records.topic, records.partition), work)
-        return _rows(records, slice(cut, None))
+    def _step(self, records: Records, batch: _Batch) -> None:
+        place = Partition(records.topic, records.partition)
+        work = self._works.get(place)
+        if work is None:
+            return
+        self._idle.hear([place], time.monotonic())
+        work.careful = self._failures.get((place, records.offsets[0]), 0) >= TRIES
+        try:
+            fresh = work.listen(records)
+            if not len(fresh):
+                return
+            if not work.live:
+                self._go_live(place, work, batch)
+            batch.results += work.step(fresh)
+        except StepFailed:
+            at = (place, records.offsets[0])
+            self._failures[at] = self._failures.get(at, 0) + 1
+            raise
+        for culprit in work.found:
+            self._note(place, work, batch, "poison", {"culprit": culprit})
+        work.found.clear()
+        batch.offsets[place] = self._committed(place, work, max(fresh.times))
 
-    def _go_live(self, place: Partition, work: _Work) -> None:
-        mismatches = work.stream.adopt(work.published)
+    def _decide(self, source: Source, batch: _Batch) -> None:
+        """Decide what is not in the input: which model serves, who has been quiet for too long, where records go."""
+        while not self._offered.empty():
+            self._model, _ = self._offered.get()
+        live = {place: work for place, work in self._works.items() if work.live}
+        for place, work in live.items():
+            if self._model is not None and work.model != self._model:
+                self._note(place, work, batch, "model", {"hash": self._model})
+        now = time.monotonic()
+        if now - self._counted_at >= GROWTH_SECONDS:
+            self._counted_at = now
+            self._follow_growth(source, batch)
+        if self._idle.is_due(now):
+            self._miss_the_quiet(source, batch, now)
+        batch.notices += self._notices
+        self._notices = []
+
+    def _miss_the_quiet(self, source: Source, batch: _Batch, now: float) -> None:
+        """Tick the partitions that are idle while others are not; of a silent input only one notice is given."""
+        was_silent, ends = self._idle.input_silent, source.ends()
+        quiet = self._idle.look(ends, now)
+        if self._idle.input_silent != was_silent and min(ends) in self._works:
+            kind, told = (
+                ("silent", "no partition brings records") if not was_silent else ("flowing", "records come again")
+            )
+            log.warning("the input is %s: %s", kind, told)
+            self._tell(f"input.{kind}", min(ends), told)
+        for place, quiet_ms in quiet.items():
+            work = self._works.get(place)
+            if work is None or not work.live or source.position(place) < ends[place]:
+                continue
+            clock_ms = work.stream.silence_clock_ms + quiet_ms
+            if work.stream.would_miss(clock_ms):
+                self._note(place, work, batch, "idle", {"clock_ms": clock_ms})
+                self._idle.hear([place], now)
+
+    def _follow_growth(self, source: Source, batch: _Batch) -> None:
+        """Once a topic has more partitions, entities may go elsewhere: who is not heard again is not silent."""
+        counted: dict[str, int] = {}
+        for topic, _ in source.partitions():
+            counted[topic] = counted.get(topic, 0) + 1
+        for place, work in self._works.items():
+            if work.live and 0 < work.n_partitions < counted[place.topic]:
+                self._note(place, work, batch, "grown", {"n_partitions": counted[place.topic]})
+
+    def _note(self, place: Partition, work: Work, batch: _Batch, kind: str, value: dict[str, object]) -> None:
+        """Take a decision, and put it and what comes of it into the transaction."""
+        decision, result = work.decide(kind, value)
+        batch.decisions.append(decision)
+        batch.results.append(result)
+        batch.offsets.setdefault(place, self._committed(place, work, None))
+
+    def _committed(self, place: Partition, work: Work, time_ms: int | None) -> Committed:
+        return Committed(work.at, time_ms or work.read_to_ms, self._parts.snapshots.last(*place))
+
+    def _go_live(self, place: Partition, work: Work, batch: _Batch) -> None:
+        """End listening: the published view wins, and settings or a model that differ from before are decided."""
+        mismatches = work.go_live()
         self.summary.mismatches += mismatches
         if mismatches:
             log.warning("%s [%d]: %d open incidents differ from what was published", *place, mismatches)
         log.info("%s [%d]: live from offset %d", *place, work.live_from)
-        work.published, work.live = [], True
+        begun, work.begun = work.begun, []
+        batch.decisions += begun
+        if begun or work.stream.plan != self._parts.plan:
+            self._note(place, work, batch, "settings", asdict(self._parts.plan))
+        if self._model is not None and work.model != self._model:
+            self._note(place, work, batch, "model", {"hash": self._model})
 
-    def _follow(self, change: Change, source: Source, sink: Sink) -> None:
-        """Take over partitions that came; drop the state of those that went (their work is committed)."""
+    def _follow(self, change: Change, take_over: TakeOver) -> None:
+        """Queue partitions that came; drop the state of those that went (their work is committed)."""
         log.info("%s: %s", change.kind, ", ".join(f"{topic} [{number}]" for topic, number in change.partitions))
+        for place in change.partitions:
+            self._works.pop(place, None)
+            if place in self._waiting:
+                self._waiting.remove(place)
+        self._idle.forget(change.partitions)
         if change.kind == "assigned":
-            self._take_over(change.partitions, source, sink)
-        else:
-            for place in change.partitions:
-                self._works.pop(place, None)
+            take_over.survey(change.partitions)
+            self._waiting.extend(change.partitions)
 
-    def _take_over(self, places: list[Partition], source: Source, sink: Sink) -> None:
-        """Bring partitions to where their former owner left them.
-
-        1. the sink is open: what a former owner with our id left open is aborted;
-        2. the committed offset, once no transaction on it is under way; a new group's start is committed at once;
-        3. the published view, to its end;
-        4. history before that offset goes through the stream while others work on, its output thrown away;
-        5. there the stream adopts the published incidents, and is live: see ``_listen``.
-        """
-        self._refuse_scattered(source.partitions())
-        committed = {place: source.committed(place) for place in places}
-        begun = {place: source.start(place, self._plan.start) for place in places if committed[place] is None}
-        if begun:
-            sink.begin()
-            sink.commit(begun, source.group_metadata())
-        published = self._parts.published()
-        for place in places:
-            at = _still_there(place, committed[place] or begun[place], source.bounds(place))
-            work = _Work(self._parts.stream(*place), at.offset)
-            work.published = [one for one in published if (one.source.topic, one.source.partition) == place]
-            self._works[place] = work
-            source.begin(place, self._history(place, at, source))
+    def _take_over_next(self, take_over: TakeOver) -> None:
+        """Load one waiting partition a cycle, so that those at work go on meanwhile."""
+        if self._waiting:
+            place = self._waiting.popleft()
+            self._works[place] = take_over.work(place)
+            self._idle.hear([place], time.monotonic())
             self.summary.take_overs += 1
 
-    def _history(self, place: Partition, at: Committed, source: Source) -> int:
-        """Return the offset at which listening begins; without a known time all that is there."""
-        first, _ = source.bounds(place)
-        if at.time_ms is None:
-            return first
-        return max(first, min(at.offset, source.offset_at(place, at.time_ms - self._plan.history_ms)))
+    def _keep(self, source: Source) -> None:
+        """Keep the state of one partition that is due; all its work is committed here."""
+        due = next((one for one, work in self._works.items() if work.live and self._parts.snapshots.is_due(*one)), None)
+        if due is not None:
+            self._take_snapshot(due, source)
 
-    def _refuse_scattered(self, partitions: list[Partition]) -> None:
-        if len(partitions) > 1 and not self._plan.keyed_by_entity:
-            raise SettingsError(
-                f"the input has {len(partitions)} partitions, and an entity whose records are scattered over them "
-                "would be judged in pieces: set source.keyed_by_entity: true if the senders use the entity as the "
-                "record key, or read a topic with one partition"
-            )
+    def _keep_all(self, source: Source) -> None:
+        """Keep what has moved since its last snapshot before leaving, as far as time allows."""
+        until = time.monotonic() + LEAVE_SECONDS
+        for place, work in self._works.items():
+            if work.live and time.monotonic() < until:
+                self._take_snapshot(place, source)
+        self._parts.snapshots.finish()
 
-    def _count(self, results: list[StepResult], offsets: dict[Partition, Committed]) -> None:
-        self._wait = FIRST_WAIT_SECONDS
+    def _take_snapshot(self, place: Partition, source: Source) -> None:
+        work = self._works[place]
+        self._parts.snapshots.take(
+            work.stream.image(), Mark(*place, work.life, work.at, work.sequence, source.generation())
+        )
+
+    def _tell(self, kind: str, place: tuple[str, int], told: str) -> None:
+        self._notices.append(Notice(kind, *place, told, time.time_ns() // 1_000_000))  # type: ignore[arg-type]
+
+    def _count(self, batch: _Batch) -> None:
+        self._patience.calm()
         self.summary.commits += 1
-        for result in results:
+        for place, at in batch.offsets.items():
+            self._works[place].read_to_ms = at.time_ms
+        for result in batch.results:
             self.summary.counts.add(result.counts)
-        self.summary.incidents += sum(len(result.incidents) for result in results)
+        self.summary.incidents += sum(len(result.incidents) for result in batch.results)
 
     def _report(self, source: Source) -> None:
         self._told_at = time.monotonic()
         told, works = self.summary, self._works.values()
-        told.partitions, told.catching_up = len(works), sum(not work.live for work in works)
+        told.partitions, told.waiting = len(works), len(self._waiting)
+        told.catching_up = sum(not work.live for work in works)
         told.open_incidents = sum(len(work.stream.open_incidents()) for work in works)
         told.series = sum(work.stream.catalog.n_series for work in works)
         told.entities = sum(work.stream.catalog.n_entities for work in works)
+        told.snapshot_failures = self._parts.snapshots.failures
         try:
             told.lag = sum(source.lag().values())
         except BrokerUnreachable as trouble:  # what is in memory stays good: go on when it answers again
             log.warning("%s; waiting", trouble)
         self._on_summary(told)
 
-    def _rest(self) -> None:
-        """Wait before beginning anew, each time longer, awake for :meth:`stop`."""
-        until = time.monotonic() + self._wait
-        self._wait = min(2 * self._wait, LONGEST_WAIT_SECONDS)
-        while not self._stopping and time.monotonic() < until:
-            time.sleep(NAP_SECONDS)
 
-
-def _send(result: StepResult, sink: Sink) -> None:
-    for event in result.incidents:
-        sink.send_incident(event)
-    for rejected in result.rejected:
-        sink.send_rejected(rejected)
-    for score in result.scores:
-        sink.send_score(score)
-
-
-def _rows(records: Records, rows: slice) -> Records:
-    columns = (records.offsets[rows], records.times[rows], records.keys[rows], records.values[rows])
-    return Records(records.topic, records.partition, *columns)
-
-
-def _still_there(place: Partition, at: Committed, bounds: tuple[int, int]) -> Committed:
-    """Return ``at``, moved on to the first record still there if retention was quicker than we.
-
-    Raises
-    ------
-    BrokerUnreachable
-        The partition ends before ``at``: Kafka still recovers, or somebody created the topic anew. To wait is
-        right in the first case; in the second only a person can know where to go on.
-    """
-    first, end = bounds
-    if at.offset > end:
-        raise BrokerUnreachable(
-            f"{place.topic} [{place.partition}] ends at offset {end}, before the committed {at.offset}; "
-            "if the topic was created anew, choose a new kafka.group"
-        )
-    if at.offset < first:
-        log.error("%s [%d]: offsets %d to %d expired before they were read", *place, at.offset, first - 1)
-    return Committed(max(first, at.offset), at.time_ms)
+def _send(batch: _Batch, sink: Sink) -> None:
+    for result in batch.results:
+        for event in result.incidents:
+            sink.send_incident(event)
+        for rejected in result.rejected:
+            sink.send_rejected(rejected)
+        for score in result.scores:
+            sink.send_score(score)
+    for decision in batch.decisions:
+        sink.send_decision(decision)
+    for notice in batch.notices:
+        sink.send_notice(notice)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.events import BrokerUnreachable, Fenced
+from pipeline.events import BrokerUnreachable, Fenced, StepFailed
 
 __all__ = ["Patience"]
 
@@ -34,7 +34,7 @@ class Patience:
         while not self.stopping:
             try:
                 serve()
-            except (Fenced, BrokerUnreachable) as trouble:
+            except (Fenced, BrokerUnreachable, StepFailed) as trouble:
                 self.log.warning("%s; beginning anew in %.1f s", trouble, self._wait)
                 self._rest()
 

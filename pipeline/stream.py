@@ -214,7 +214,7 @@ class PartitionStream:
         published
             Revisions of this partition's incidents, resolved ones included; the last of each track counts.
         """
-        ordered = sorted(published, key=lambda i: (i.entity.id, i.track, i.updated_at, i.revision))
+        ordered = sorted(published, key=lambda i: (i.entity.id, i.track, i.started_at, i.revision))
         last = {(self._entity(i.entity), i.track): i for i in ordered}
         cool_down_ms = self.plan.incidents.cool_down_ms
         self.incidents.lives, differed = reconciled(self.incidents.lives, last, self.clock_ms, cool_down_ms)
@@ -267,6 +267,11 @@ class PartitionStream:
     def clock_ms(self) -> int:
         """The newest accepted event time, ms since 1970; 0 before the first."""
         return self.grid.clock_ms
+
+    @property
+    def silence_clock_ms(self) -> int:
+        """The partition clock by which entities are missed, ms since 1970; 0 before the first sample."""
+        return self.grid.silence_clock_ms
 
     def _adopt_new_series(self) -> None:
         catalog, bundle = self.catalog, self.bundle

@@ -1,4 +1,4 @@
-"""The published view: what the job has told the world so far, read back when partitions are taken over."""
+"""What the job has told the world and decided so far, read back when partitions are taken over."""
 
 from __future__ import annotations
 
@@ -9,20 +9,32 @@ import msgspec
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import OffsetSpec
 
-from pipeline.events import BrokerUnreachable, CloudEvent, Incident
+from pipeline.events import BrokerUnreachable, CloudEvent, Decision, Incident
 from pipeline.kafka.clients import Client, connected, translated
 
-__all__ = ["published"]
+__all__ = ["decisions", "published"]
 
 LAW = {"enable_auto_commit": False, "isolation_level": "read_committed", "group_id": None, "fetch_max_wait_ms": 50}
 PATIENCE_SECONDS = 30.0
 TIMEOUT_MS = 15_000
 
 _event_of = msgspec.json.Decoder(CloudEvent)
+_decision_of = msgspec.json.Decoder(Decision)
 
 
 def published(client: Client, topic: str) -> list[Incident]:
-    """Return the last published revision of every incident on the compacted topic ``topic``.
+    """Return the last published revision of every incident on the compacted topic ``topic``; raises as _settled."""
+    incidents = (_event_of.decode(value).data for value in _settled(client, topic))
+    return list({incident.incident_id: incident for incident in incidents}.values())
+
+
+def decisions(client: Client, topic: str) -> list[Decision]:
+    """Return every decision on ``topic`` in the order of writing; raises as _settled."""
+    return [_decision_of.decode(value) for value in _settled(client, topic)]
+
+
+def _settled(client: Client, topic: str) -> list[bytes]:
+    """Return the committed values of a topic to its end, once every transaction on it has ended.
 
     A former owner's last commit may still be on its way to this topic when its offsets are committed already.
     So this reads to the end of *all* records, and waits for transactions under way to end either way.
@@ -33,7 +45,7 @@ def published(client: Client, topic: str) -> list[Incident]:
         The topic does not exist, or a transaction does not end.
     """
     ends = _ends(client, topic)
-    last: dict[str, Incident] = {}
+    values: list[bytes] = []
     consumer = connected(KafkaConsumer, client, law=LAW)
     try:
         with translated(f"reading {topic}"):
@@ -41,15 +53,13 @@ def published(client: Client, topic: str) -> list[Incident]:
             consumer.seek_to_beginning(*ends)
             deadline = time.monotonic() + PATIENCE_SECONDS
             while any(consumer.position(tp, timeout_ms=TIMEOUT_MS) < end for tp, end in ends.items()):
-                for record in chain.from_iterable(consumer.poll(timeout_ms=200).values()):
-                    if record.value is not None:
-                        incident = _event_of.decode(record.value).data
-                        last[incident.incident_id] = incident
+                polled = chain.from_iterable(consumer.poll(timeout_ms=200).values())
+                values += [record.value for record in polled if record.value is not None]
                 if time.monotonic() > deadline:
                     raise BrokerUnreachable(f"{topic} cannot be read to its end: a transaction stays open")
     finally:
         consumer.close(autocommit=False, timeout_ms=1_000)
-    return list(last.values())
+    return values
 
 
 def _ends(client: Client, topic: str) -> dict[TopicPartition, int]:

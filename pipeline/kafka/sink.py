@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,7 +15,8 @@ from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
-from pipeline.events import CloudEvent, Fenced, ForeshockError, Rejected, ScoreRow
+from pipeline.events import CloudEvent, Decision, Fenced, ForeshockError, Notice, Rejected, ScoreRow
+from pipeline.faults import reach
 from pipeline.kafka.clients import Client, connected, translated
 from pipeline.kafka.source import Committed, Partition
 from pipeline.kafka.topics import Topics
@@ -64,10 +67,15 @@ class Sink:
             self._producer.begin_transaction()
 
     def send_incident(self, event: CloudEvent) -> None:
-        """Send one revision to the incidents, and to the compacted view of the current ones."""
+        """Send one revision to the incidents, and to the compacted view of the current ones.
+
+        How old it is by now stands in a header, so that nobody is paged for last week when a backlog is worked off.
+        """
         value, key = msgspec.json.encode(event), event.data.incident_id.encode()
-        self._send(self._topics.incidents, value, key, CONTENT_TYPE)
-        self._send(self._topics.current, value, key, CONTENT_TYPE)
+        age_seconds = max(0, round(time.time() - datetime.fromisoformat(event.data.updated_at).timestamp()))
+        headers = [*CONTENT_TYPE, ("age-seconds", str(age_seconds).encode())]
+        self._send(self._topics.incidents, value, key, headers)
+        self._send(self._topics.current, value, key, headers)
 
     def send_rejected(self, rejected: Rejected) -> None:
         """Send a record that could not be read: at most 256 KB of it, with the reason and origin in headers."""
@@ -89,6 +97,16 @@ class Sink:
         """Send the score of one entity at one step."""
         self._send(self._topics.scores, msgspec.json.encode(row), row.entity.encode(), [])
 
+    def send_decision(self, decision: Decision) -> None:
+        """Send what was decided and is not in the input."""
+        key = f"{decision.topic}/{decision.partition}".encode()
+        self._send(self._topics.decisions, msgspec.json.encode(decision), key, [])
+
+    def send_notice(self, notice: Notice) -> None:
+        """Send something that people should know of the job itself; the last of each kind and partition stays."""
+        key = f"{notice.kind}/{notice.topic}/{notice.partition}".encode()
+        self._send(self._topics.heartbeat, msgspec.json.encode(notice), key, [])
+
     def send_samples(self, value: bytes, key: bytes | None, time_ms: int | None, partition: int | None = None) -> None:
         """Send samples of one entity to its partition, or a source's clock to the partition that is named."""
         with translated(f"writing to {self._topics.samples}"):
@@ -96,13 +114,13 @@ class Sink:
 
     def commit(self, offsets: Mapping[Partition, Committed], group_metadata: Any) -> None:
         """Put the input's offsets into the transaction and commit it: all of it becomes visible, or nothing."""
-        rows = {
-            TopicPartition(*one): OffsetAndMetadata(at.offset, "" if at.time_ms is None else str(at.time_ms), -1)
-            for one, at in offsets.items()
-        }
+        rows = {TopicPartition(*one): OffsetAndMetadata(at.offset, at.metadata(), -1) for one, at in offsets.items()}
         with translated("committing offsets"):
-            _bounded(lambda: self._producer.send_offsets_to_transaction(rows, group_metadata))
+            if rows:  # a notice alone moves no offset
+                _bounded(lambda: self._producer.send_offsets_to_transaction(rows, group_metadata))
+        reach("after-offsets")
         with translated("committing"):
+            reach("in-commit")
             _bounded(self._producer.commit_transaction)
 
     def abort(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import deque
@@ -46,10 +47,25 @@ class Partition(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """Where a group stands: the next offset, and the record time (ms) up to which it has read; None: not known."""
+    """Where a group stands: the next offset, the record time (ms) up to which it has read (None: not known), and the
+    name of the last snapshot at or before it ("": none)."""
 
     offset: int
     time_ms: int | None
+    snapshot: str = ""
+
+    def metadata(self) -> str:
+        """What travels with the offset."""
+        return json.dumps({"time_ms": self.time_ms, "snapshot": self.snapshot})
+
+    @classmethod
+    def read(cls, offset: int, metadata: str) -> Committed:
+        """The standing of an offset and what travelled with it; whatever somebody else wrote there is ignored."""
+        try:
+            told = json.loads(metadata)
+            return cls(offset, told["time_ms"], told["snapshot"])
+        except (ValueError, TypeError, KeyError):
+            return cls(offset, None)
 
 
 class Change(NamedTuple):
@@ -63,11 +79,24 @@ class Source:
     """A consumer for the job: explicit offsets only, nothing committed behind its back.
 
     A partition just assigned is silent until :meth:`begin` says from where it is read.
+
+    Parameters
+    ----------
+    client
+        Options that all clients share.
+    topics
+        What to read.
+    group
+        Whose members share the partitions.
+    instance
+        A name that a static member keeps over a restart, or "" for a dynamic one: see ``kafka.group_instance_id``.
     """
 
-    def __init__(self, client: Client, topics: Sequence[str], group: str) -> None:
+    def __init__(self, client: Client, topics: Sequence[str], group: str, instance: str = "") -> None:
         self._topics = list(topics)
         law = {**LAW, "group_id": group, "partition_assignment_strategy": [CooperativeStickyAssignor()]}
+        if instance:
+            law["group_instance_id"] = instance
         self._consumer = connected(KafkaConsumer, client, TUNING, law)
         self._changes: deque[Change] = deque()
         with translated("joining the group"):
@@ -100,11 +129,22 @@ class Source:
             found = self._consumer.committed(TopicPartition(*partition), metadata=True, timeout_ms=TIMEOUT_MS)
         if found is None or found.offset < 0:
             return None
-        return Committed(found.offset, int(found.metadata) if found.metadata.isdigit() else None)
+        return Committed.read(found.offset, found.metadata)
 
     def group_metadata(self) -> Any:
         """Return what a transaction needs to commit offsets in this member's name."""
         return self._consumer.group_metadata()
+
+    def generation(self) -> int:
+        """Return the number of the group's last rebalance that this member took part in."""
+        return int(self.group_metadata().generation_id)
+
+    def ends(self) -> dict[Partition, int]:
+        """Return the offset after the last record of every partition of the input, assigned or not."""
+        wanted = [TopicPartition(*one) for one in self.partitions()]
+        with translated("asking for the ends of the input"):
+            found = self._consumer.end_offsets(wanted, TIMEOUT_MS)
+        return {Partition(*tp): int(end) for tp, end in sorted(found.items())}
 
     def bounds(self, partition: Partition) -> tuple[int, int]:
         """Return the first offset still there and the one after the last."""

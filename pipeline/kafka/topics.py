@@ -47,6 +47,11 @@ class Topics:
         return f"{self.prefix}.decisions"
 
     @property
+    def heartbeat(self) -> str:
+        """Notices of the job itself, compacted."""
+        return f"{self.prefix}.heartbeat"
+
+    @property
     def rejected(self) -> str:
         """Records that could not be read, with the reason in headers."""
         return f"{self.prefix}.rejected"
@@ -59,6 +64,7 @@ class Topics:
             self.scores: {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
             # Recovery needs a decision as long as the input it belongs to, whose retention is not ours to know.
             self.decisions: {"cleanup.policy": "delete", "retention.ms": "-1"},
+            self.heartbeat: {"cleanup.policy": "compact"},
             self.rejected: {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
         }
 

@@ -28,7 +28,7 @@ STEP, ORIGIN, CELL, CLOSED, SEEN, LAST, START, SINCE, FILLED, ENTITY, NEXT, RANK
 VALUE, RAW, INCREASE, N_VALUE_COLUMNS = range(4)
 # columns of the integer entity state
 WATERMARK, DUE, FIRST_SERIES, RHYTHM, N_CLOSED, HEARD, SILENT, WAVE, GROUP_AT, RANK_MAX = range(10)
-BEAT, HEARD_FLOW, EPHEMERAL, UNCALLED, N_ENTITY_COLUMNS = range(10, 15)
+BEAT, N_BEATS, HEARD_FLOW, EPHEMERAL, UNCALLED, N_ENTITY_COLUMNS = range(10, 16)
 # columns of the partition's own state
 TOP, TOP_ENTITY, SECOND, CHECKED, RECORD_TIME, FLOW, N_HEARD, N_CLOCK_COLUMNS = range(8)
 # what a notice tells of an entity
@@ -273,11 +273,13 @@ def _hear(g, e, t, trigger, out):
     if g.entity[e, SILENT]:
         g.entity[e, SILENT] = 0
         _notice(g, e, SPOKE, t, trigger, out)
-    elif pause > 0 and g.entity[e, HEARD] > 0:
+    if pause > 0 and g.entity[e, HEARD] > 0:
         beat = g.entity[e, BEAT]
-        # One long pause is not a rhythm yet, so each teaches at most twice what was known.
-        known = max(2 * max(beat, g.entity[e, RHYTHM]), LADDER_MS[0])
-        g.entity[e, BEAT] = max(min(pause, known), beat - beat // 16)
+        # One long pause is not a rhythm: once there is one, each teaches at most twice what was known.
+        if g.entity[e, N_BEATS] >= N_LEARN:
+            pause = min(pause, 2 * max(beat, g.entity[e, RHYTHM]))
+        g.entity[e, BEAT] = max(pause, beat - beat // 16)
+        g.entity[e, N_BEATS] += 1
     g.entity[e, HEARD], g.entity[e, HEARD_FLOW], g.entity[e, UNCALLED] = g.clock[SECOND], g.clock[FLOW], 0
 
 
@@ -290,7 +292,7 @@ def _patience(g, e, rhythms, least_ms):
 @njit(cache=True)
 def _expected(g, e):
     """Whether entity e would be missed: it has a rhythm, still spoke, and is not of a kind that comes and goes."""
-    earned = g.entity[e, RHYTHM] > 0 and g.entity[e, N_CLOSED] >= 2 * N_LEARN
+    earned = g.entity[e, RHYTHM] > 0 and g.entity[e, N_CLOSED] >= 2 * N_LEARN and g.entity[e, N_BEATS] >= N_LEARN
     return earned and g.entity[e, SILENT] == 0 and g.entity[e, EPHEMERAL] == 0
 
 

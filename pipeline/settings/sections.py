@@ -57,6 +57,9 @@ class Kafka(Section):
     transactional_id: str = Field(
         default="", description="Must differ between processes; empty: made of group, host, slot"
     )
+    group_instance_id: str = Field(
+        default="", description="Keeps this process's partitions over a restart, but also while it is dead; empty: off"
+    )
     create_topics: bool = Field(default=True, description="Create our own topics when they are missing")
 
     @field_validator("client")
@@ -81,6 +84,9 @@ class Source(Section):
     start: str = Field(default="latest", description="Where a new group begins: latest, earliest or an ISO time")
     history_hours: float = Field(
         default=24.0, ge=0, description="Hours before the start that are read muted, to warm up"
+    )
+    idle_seconds: float = Field(
+        default=60.0, gt=0, description="A partition without records for so long is idle; its entities are missed then"
     )
     max_poll_records: int = Field(default=5000, ge=1, le=100_000, description="Most records in one transaction")
     poll_timeout_ms: int = Field(default=100, ge=1, le=10_000, description="How long one poll waits for records, in ms")
@@ -285,6 +291,16 @@ class Scores(Section):
     publish_all: bool = Field(default=False, description="Publish every score; much more traffic")
 
 
+class State(Section):
+    """What outlives a process: snapshots, and the models that served."""
+
+    folder: str = Field(
+        default="",
+        description="Folder or URL (s3://...) of snapshots, one for all hosts; empty: under ~/.cache/foreshock",
+    )
+    snapshot_every_seconds: float = Field(default=60.0, gt=0, description="How often each partition's state is kept")
+
+
 class Models(Section):
     """The model store."""
 
@@ -306,4 +322,5 @@ class Settings(Section):
     detection: Detection = Detection()
     incidents: Incidents = Incidents()
     scores: Scores = Scores()
+    state: State = State()
     models: Models = Models()

@@ -1,0 +1,1 @@
+"""What outlives a process: snapshots of partitions, the bundles that served them, and the decisions taken."""
