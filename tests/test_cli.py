@@ -14,6 +14,7 @@ import typer
 
 from pipeline._version import __version__
 from pipeline.cli.config import default_yaml
+from pipeline.cli.helptext import paragraphs
 from pipeline.cli.main import app, main
 from pipeline.settings import load
 
@@ -176,3 +177,32 @@ def test_broker_that_does_not_run_is_said_with_status_3(tmp_path: Path, capsys: 
     assert code == 3
     assert "not running" in out
     assert _run(capsys, "broker", "stop", "--data", str(tmp_path)) == (0, "it was not running\n", "")
+
+
+def test_help_groups_the_commands_and_wraps_text_by_the_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = _run(capsys, "--help")
+    headings = [line.strip("╭─╮ ") for line in out.splitlines() if line.startswith("╭")]
+    assert headings[:4] == ["Options", "Try it", "Watch", "Look closer"]
+    assert "Commands" not in headings
+    text = "One line\n    of two.\n\n    Examples:\n\n      foreshock demo\n"
+    assert paragraphs(text) == "One line of two.\n\nExamples:\n\n  foreshock demo"
+
+
+def test_version_is_an_option_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(capsys, "--version") == (0, f"foreshock {__version__}\n", "")
+
+
+def test_folders_that_cannot_be_made_are_said_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for command in (("broker", "start", "--port", "0"), ("demo",)):
+        code, _, complaint = _run(capsys, *command, "--data", str(tmp_path / "file" / "x"))
+        assert code in (1, 2)
+        assert complaint.startswith("foreshock: ")
+        assert str(tmp_path) in complaint
+        assert complaint.count("\n") == 1
+
+
+def test_a_log_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, complaint = _run(capsys, "broker", "logs", "--data", str(tmp_path))
+    assert (code, out) == (0, "")
+    assert complaint.startswith("no log yet at ")

@@ -90,6 +90,8 @@ def logs(
       foreshock broker logs -f
     """
     broker = _broker(data)
+    if not broker.log.exists():
+        typer.echo(f"no log yet at {broker.log}; next: foreshock broker start", err=True)
     for line in broker.tail_log(lines):
         typer.echo(line)
     if follow and broker.log.exists():

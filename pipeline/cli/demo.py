@@ -43,7 +43,7 @@ def demo(
     seconds: Annotated[
         float, typer.Option("--seconds", min=1, metavar="S", help="How long the time with faults takes.")
     ] = 45.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another one: other hosts, other moments.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Other hosts, other moments.")] = 0,
     data: Annotated[Path | None, typer.Option("--data", metavar="FOLDER", help="Kafka's and the job's folder.")] = None,
     picture: Annotated[Path | None, typer.Option("--picture", hidden=True, help="Save what was seen as SVG.")] = None,
 ) -> None:

@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
 import typer
 
-from pipeline._version import __version__
-from pipeline.cli import backtest, broker, config, decode, demo, evaluate, incidents, rekey, run, send, simulate
+from pipeline.cli import (
+    backtest,
+    broker,
+    config,
+    decode,
+    demo,
+    evaluate,
+    incidents,
+    rekey,
+    run,
+    send,
+    simulate,
+    version,
+)
+from pipeline.cli.helptext import dress
+from pipeline.cli.version import Version
 
 __all__ = ["app", "main"]
 
+GROUPS = {
+    "Try it": ("demo", "simulate", "send", "broker"),
+    "Watch": ("run", "rekey", "incidents"),
+    "Look closer": ("decode", "backtest", "explain", "evaluate"),
+    "Train and promote": ("train", "retrain", "models"),
+    "Set up": ("config", "doctor", "warm", "size", "version"),
+}
 FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     name="foreshock",
-    help="Watch telemetry that flows through Kafka; publish few, explained incidents.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def root(version: Version = False) -> None:
+    """Watch telemetry that flows through Kafka; publish few, explained incidents."""
+
+
 app.add_typer(demo.app)
 app.add_typer(run.app)
 app.add_typer(rekey.app)
@@ -33,29 +59,8 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(broker.app, name="broker")
 app.add_typer(config.app, name="config")
 app.add_typer(evaluate.app, name="evaluate")
-
-
-@app.command()
-def version(
-    as_json: Annotated[bool, typer.Option("--json", help="With the versions that matter for support.")] = False,
-) -> None:
-    """Print the version.
-
-    Examples:
-
-      foreshock version
-
-      foreshock version --json
-    """
-    if not as_json:
-        typer.echo(f"foreshock {__version__}")
-        return
-    import json
-    from importlib.metadata import version as version_of
-
-    names = ("kafka-python", "numpy", "numba", "scikit-learn", "pandas")
-    found = {"foreshock": __version__, "python": sys.version.split()[0]} | {name: version_of(name) for name in names}
-    typer.echo(json.dumps(found))
+app.add_typer(version.app)
+dress(app, GROUPS)
 
 
 def main(arguments: list[str] | None = None) -> None:

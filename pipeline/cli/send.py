@@ -26,7 +26,7 @@ DEFAULT_FORMAT = "otlp-proto"
 @app.command()
 def send(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Tables (CSV, Parquet), captures (*.jsonl.gz), or folders.")
+        list[Path], typer.Argument(metavar="PATH", help="Tables (CSV, Parquet), captures (*.jsonl.gz), or folders.")
     ],
     topic: Annotated[str, typer.Option("--topic", metavar="NAME", help="Where to.")],
     format_: Annotated[

@@ -54,7 +54,7 @@ def simulate(
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="FILE", help="Where the truth goes, with --topic.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal telemetry.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Equal seeds give equal telemetry.")] = 0,
     create: Create = None,
     config: Config = None,
     overrides: Set = None,

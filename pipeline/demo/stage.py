@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.events import BrokerError, ForeshockError
+from pipeline.events import BrokerError, ForeshockError, InputError
 from pipeline.kafka.broker import EmbeddedBroker, kafka_home
 from pipeline.kafka.topics import Topics, create, ensure
 
@@ -51,8 +51,8 @@ class Stage:
 
     Raises
     ------
-    ForeshockError
-        Another demo uses the folder.
+    InputError, ForeshockError
+        The folder cannot be used; another demo uses it.
     """
 
     def __init__(self, data: Path) -> None:
@@ -61,8 +61,11 @@ class Stage:
         self.log = self.data / "job.log"
         self.bootstrap = ""
         self._job: subprocess.Popen[bytes] | None = None
-        self.data.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.data / "demo.lock").open("w")
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.data / "demo.lock").open("w")
+        except OSError as error:
+            raise InputError(f"{data} cannot be used as the demo's folder: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as taken:

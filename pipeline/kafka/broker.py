@@ -114,7 +114,10 @@ class EmbeddedBroker:
         BrokerError
             The extra ``broker`` is not installed, Kafka cannot be fetched, or it does not come up.
         """
-        self.data.mkdir(parents=True, exist_ok=True)
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BrokerError(f"the broker's folder {self.data} cannot be made: {error.strerror}") from error
         with locked(self.data / "start.lock"):
             state = self._running()
             if state is None:
