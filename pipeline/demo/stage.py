@@ -57,7 +57,7 @@ class Stage:
 
     def __init__(self, data: Path) -> None:
         self.data = data.resolve()
-        self.broker = EmbeddedBroker(kafka_home(), self.data / "kafka")
+        self.broker = EmbeddedBroker(kafka_home(), self.data / "kafka", short_lived=True)
         self.log = self.data / "job.log"
         self.bootstrap = ""
         self._job: subprocess.Popen[bytes] | None = None

@@ -27,6 +27,7 @@ __all__ = ["BrokerStatus", "EmbeddedBroker", "kafka_home"]
 
 START_SECONDS, STOP_SECONDS = 60.0, 20.0
 JVM = ("-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED")
+SHORT_LIVED = "-XX:TieredStopAtLevel=1"  # compiles once, lightly: starts in half the time
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -96,12 +97,15 @@ class EmbeddedBroker:
         The broker's own folder: topics, log, state file; None: ``home/data``.
     port
         The port to ask for on the first start; 0: any free one. Later starts keep it while it is free.
+    short_lived
+        For minutes, not for days: it starts sooner and never gets as fast.
     """
 
-    def __init__(self, home: Path, data: Path | None = None, port: int = 0) -> None:
+    def __init__(self, home: Path, data: Path | None = None, port: int = 0, short_lived: bool = False) -> None:
         self.home = home
         self.data = data or home / "data"
         self.port = port
+        self.short_lived = short_lived
         self.log = self.data / "broker.log"
         self._state_file = self.data / "broker.json"
         self._child: subprocess.Popen[bytes] | None = None
@@ -172,10 +176,12 @@ class EmbeddedBroker:
         properties, log4j = self.data / "server.properties", self.data / "log4j.properties"
         properties.write_text(PROPERTIES.format(port=port, controller_port=controller_port, data=data))
         log4j.write_text(LOG4J.format(data=data))
-        command = [str(java()), *JVM, f"-Dlog4j.configuration=file:{log4j.resolve()}", "-cp", classes]
+        options = [f"-Dlog4j.configuration=file:{log4j.resolve()}", "-cp", classes]
+        command = [str(java()), *JVM, *((SHORT_LIVED,) if self.short_lived else ()), *options]
         if not (self.data / "logs" / "meta.properties").exists():
             on_progress("preparing the broker's data folder")
-            self._format([*command, "kafka.tools.StorageTool", "format", "-c", str(properties)])
+            tool = [str(java()), *JVM, SHORT_LIVED, *options, "kafka.tools.StorageTool"]
+            self._format([*tool, "format", "-c", str(properties)])
         on_progress("starting Kafka")
         with (self.data / "broker.out").open("w") as out:
             # A session of its own: Ctrl-C in the terminal must not take the broker from under the job.

@@ -13,7 +13,7 @@ from pipeline.kafka.broker import EmbeddedBroker, kafka_home
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The bootstrap address of a fresh broker on free loopback ports."""
-    embedded = EmbeddedBroker(kafka_home(), tmp_path_factory.mktemp("kafka"))
+    embedded = EmbeddedBroker(kafka_home(), tmp_path_factory.mktemp("kafka"), short_lived=True)
     yield embedded.start()
     embedded.stop()
 
