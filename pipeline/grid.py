@@ -125,6 +125,10 @@ class Grid:
             "clock": Table("partition", state.clock[None], (), (k.TOP_ENTITY,)),
         }
 
+    def is_rate(self, series: int) -> bool:
+        """Whether the cells of a series hold rates per second, of counters or deltas."""
+        return bool(self._state.kinds[series] & k.TREATMENT)
+
     def adopt_series(self, entity_of: list[int], ephemeral: list[bool]) -> None:
         """Make room for the series and entities that the catalog has met since the last call.
 

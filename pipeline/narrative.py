@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.amounts import amount, band, number, rate_of
 from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.catalog import Catalog
+from pipeline.codecs.units import bounds_of
 from pipeline.events import ContributingMetric, IncidentKind
 from pipeline.exhaustion import Outlook
+from pipeline.grid import Grid
 from pipeline.lifecycle import Life
 from pipeline.rules import Rules
 
@@ -32,7 +35,6 @@ PHRASES: dict[str, str] = {
 }
 # hours in a minute, an hour and a day, and below how many hours each is used
 SPANS = ((1 / 60, "min", 3.0), (1.0, "h", 72.0), (24.0, "d", float("inf")))
-UNIT_SIGNS = {"1": "", "%": " %", "percent": " %", "By": " B", "bytes": " B", "s": " s", "seconds": " s"}
 
 
 def iso_time(time_ms: int) -> str:
@@ -42,11 +44,12 @@ def iso_time(time_ms: int) -> str:
 
 @dataclass(slots=True)
 class Narrator:
-    """Puts lives into words, with what catalog and features know of their series."""
+    """Puts lives into words, with what catalog, features and grid know of their series."""
 
     catalog: Catalog
     features: Features
     rules: Rules
+    grid: Grid
 
     def kind(self, life: Life, row: npt.NDArray[np.float64]) -> IncidentKind:
         """Name what happened from the features of the metric most to blame.
@@ -91,9 +94,9 @@ class Narrator:
         if not metrics:
             return f"{entity}: unusual behaviour since {since} UTC"
         top = metrics[0]
-        text = f"{entity}: {top.metric} {PHRASES[life.kind]} {_number(top.value)}{_unit(top.unit)} since {since} UTC"
+        text = f"{entity}: {top.metric} {PHRASES[life.kind]} {amount(top.value, top.unit)} since {since} UTC"
         if top.lower is not None:
-            text += f", usually {_number(top.lower)}–{_number(top.upper)}{_unit(top.unit)} at this hour"
+            text += f", usually {band(top.lower, top.upper, top.unit)} at this hour"
         others = len(metrics) - 1
         return f"{text} (and {others} more metric{'s' if others > 1 else ''})" if others else text
 
@@ -102,14 +105,16 @@ class Narrator:
         recent = self.features.recent(series)
         value = float(recent[-1]) if len(recent) else None
         expected, scale = self.features.expected(series)
+        rate = self.grid.is_rate(series)
+        smallest, largest = bounds_of(identity.unit, expected) if not rate else (0.0, np.inf)
         return ContributingMetric(
             metric=identity.name,
-            unit=identity.unit,
+            unit=rate_of(identity.unit) if rate else identity.unit,
             share=round(share, 6),
             value=_rounded(value),
             expected=_rounded(expected),
-            lower=_rounded(expected - BAND_WIDTH * scale),
-            upper=_rounded(expected + BAND_WIDTH * scale),
+            lower=_rounded(max(expected - BAND_WIDTH * scale, smallest)),
+            upper=_rounded(min(expected + BAND_WIDTH * scale, largest)),
             recent=[_rounded(float(x)) for x in recent] if with_history else [],
         )
 
@@ -117,7 +122,7 @@ class Narrator:
 def _outlook(outlook: Outlook) -> str:
     """``full in 6 h (4–11 h), now 82 %``: shares are of the limit; what counts down is used up instead of full."""
     end = "used up" if outlook.left else "full"
-    now = f"now {_number(100.0 * outlook.used / outlook.limit)} %{' left' if outlook.left else ''}"
+    now = f"now {number(100.0 * outlook.used / outlook.limit)} %{' left' if outlook.left else ''}"
     if outlook.full_ms <= outlook.time_ms:
         return f"is {end}, {now}"
     hours = [(at - outlook.time_ms) / 3.6e6 for at in (outlook.full_ms, outlook.earliest_ms, outlook.latest_ms)]
@@ -129,17 +134,3 @@ def _outlook(outlook: Outlook) -> str:
 def _rounded(value: float | None) -> float | None:
     """Nine significant digits: what an event shows must not hang on the last bits."""
     return None if value is None or not np.isfinite(value) else float(f"{value:.9g}")
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "?"
-    size = abs(value)
-    for bound, sign in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if size >= bound:
-            return f"{value / (1e3 if sign == 'k' else bound):.3g}{sign}"
-    return f"{value:.3g}"
-
-
-def _unit(unit: str) -> str:
-    return UNIT_SIGNS.get(unit, f" {unit}" if unit else "")

@@ -134,7 +134,11 @@ class PartitionStream:
         self.exhaustion = Exhaustion(plan.exhaustion_ms)
         self.incidents = Incidents(plan.incidents)
         self._publication = Publication(
-            plan.incidents.job, topic, partition, _in_force(bundle), Narrator(self.catalog, self.features, self.rules)
+            job=plan.incidents.job,
+            topic=topic,
+            partition=partition,
+            model=_in_force(bundle),
+            narrator=Narrator(self.catalog, self.features, self.rules, self.grid),
         )
         self._last_features = np.zeros((64, len(FEATURE_NAMES)))
         self._adopt_new_series()

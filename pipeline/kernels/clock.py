@@ -179,7 +179,8 @@ def _gather(g, s, t, start, x):
             return FIRST
         g.part[s, INCREASE] += x if restarted else x - raw
     else:
-        g.whole[s, SINCE] = max(g.whole[s, SINCE], start)
+        if not filled:  # the cell's interval begins with its first delta, however many there are
+            g.whole[s, SINCE] = max(g.whole[s, SINCE], start)
         g.part[s, INCREASE] += x
         g.whole[s, LAST] = t
     g.whole[s, FILLED] = g.whole[s, CELL]
