@@ -15,7 +15,7 @@ from pipeline.recordings import Recording, recording
 from pipeline.stream import PartitionStream, Plan, StepResult
 from pipeline.verdicts import Verdicts
 
-__all__ = ["Backtest", "backtest", "replay", "train"]
+__all__ = ["Backtest", "backtest", "replay", "run_through", "train"]
 
 CHUNK_SAMPLES = 100_000
 ENTITY_CLASS = "host"
@@ -75,7 +75,7 @@ def backtest(
 def train(recordings: Sequence[Recording], plan: Plan, on_progress: Progress | None = None) -> Bundle:
     """Learn from recordings; the bundle is all that is handed on."""
     stream = PartitionStream(replace(plan, **NO_SCORES), "training", 0)  # type: ignore[arg-type]
-    for _ in _run(stream, recordings, on_progress):
+    for _ in run_through(stream, recordings, on_progress):
         continue
     return stream.learned("trained", "0")
 
@@ -95,11 +95,11 @@ def replay(
     stream = PartitionStream(replace(plan, **NO_SCORES), "backtest", 0, bundle)  # type: ignore[arg-type]
     verdicts = Verdicts(stream, recordings, series_ids(stream, recordings))
     stream.observer = verdicts.see
-    incidents = [event for result in _run(stream, recordings, on_progress) for event in result.incidents]
+    incidents = [event for result in run_through(stream, recordings, on_progress) for event in result.incidents]
     return Backtest(verdicts.tables(), incidents)
 
 
-def _run(
+def run_through(
     stream: PartitionStream, recordings: Sequence[Recording], on_progress: Progress | None
 ) -> Iterator[StepResult]:
     """Step through all rows in order of time; rows of equal times follow the order of the recordings."""

@@ -13,6 +13,7 @@ from pipeline.cli import (
     decode,
     demo,
     evaluate,
+    explain,
     incidents,
     rekey,
     run,
@@ -55,6 +56,7 @@ app.add_typer(send.app)
 app.add_typer(simulate.app)
 app.add_typer(decode.app)
 app.add_typer(backtest.app)
+app.add_typer(explain.app)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(broker.app, name="broker")
 app.add_typer(config.app, name="config")

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from pipeline.cli.main import main
 from pipeline.codecs.encode import encode_json
 from pipeline.events import CloudEvent, Kind, ScoreRow
 from pipeline.kafka.topics import create
@@ -146,6 +147,18 @@ def test_live_scores_equal_the_backtest(live, frames):
         expected = table.dropna(subset="score").set_index("time_ms")["score"][:-1]
         assert len(scores) > 0.9 * N_ROWS
         pd.testing.assert_series_equal(scores, expected.loc[scores.index], check_names=False, check_exact=True)
+
+
+def test_explain_answers_from_what_the_job_published(live, broker, capsys):
+    opened = msgspec.json.decode(live["street-a"][0][0], type=CloudEvent).data
+    where = ["--bootstrap-servers", broker, "--set", "kafka.topic_prefix=street-a"]
+    with pytest.raises(SystemExit) as left:
+        main(["explain", opened.entity.id, "--at", opened.detected_at, "--json", *where])
+    assert left.value.code == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["fired"] and said["score"] >= said["threshold"]
+    assert said["step_at"] <= opened.detected_at
+    assert any(opened.incident_id[:8] in reason for reason in said["reasons"])
 
 
 def test_a_restart_in_mid_incident_gives_one_incident_and_one_resolve(broker, tmp_path):
