@@ -227,8 +227,13 @@ class Grid:
             return
         cuts = np.flatnonzero(np.diff(rows[:, k.ROW_WAVE], prepend=-1, append=2**62))
         time_ms, gap, record = (np.ascontiguousarray(rows[:, c]) for c in (k.ROW_TIME, k.ROW_GAP, k.ROW_TRIGGER))
-        for a, b in pairwise(cuts):
-            bounds = np.flatnonzero(np.diff(entity[a:b], prepend=-1, append=-1))
+        # groups begin where the entity changes, and with each wave
+        begins = np.diff(entity, prepend=-1) != 0
+        begins[cuts[:-1]] = True
+        groups = np.append(np.flatnonzero(begins), len(rows))
+        first = np.searchsorted(groups, cuts)
+        for i, (a, b) in enumerate(pairwise(cuts.tolist())):
+            bounds = groups[first[i] : first[i + 1] + 1] - a
             yield Wave(series[a:b], entity[a:b], time_ms[a:b], gap[a:b], record[a:b], values[a:b], bounds)
 
 

@@ -129,8 +129,17 @@ class Incidents:
 
     def attention(self, entities: npt.NDArray[np.int64], over: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """Which groups of a wave need a look: over the threshold now, or with a life that is not over."""
-        known = np.fromiter(((int(e), "behaviour") in self.lives for e in entities), bool, len(entities))
-        return np.flatnonzero(over | known)
+        alive = [entity for entity, track in self.lives if track == "behaviour"]
+        return np.flatnonzero(over | np.isin(entities, alive) if alive else over)
+
+    def holding(self, entities: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Of which groups of a wave adaptation waits: see :meth:`holds`."""
+        hold = np.zeros(len(entities), bool)
+        alive = [entity for entity, track in self.lives if track == "behaviour"]
+        if alive:
+            for group in np.flatnonzero(np.isin(entities, alive)):
+                hold[group] = self.holds(int(entities[group]), int(times[group]))
+        return hold
 
     def holds(self, entity: int, now_ms: int) -> bool:
         """Whether adaptation waits for an open incident of the entity, for ``hold_ms`` at most."""

@@ -6,7 +6,7 @@ series is its rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -21,6 +21,7 @@ from pipeline.grid import Wave
 __all__ = ["Rule", "Rules", "Watch"]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Direction = Literal["both", "up", "down"]
 
 NO_RULE = -1
@@ -145,7 +146,7 @@ class Rules:
         counts.not_watched += left_out
         return SampleBatch(*(getattr(samples, one.name)[kept] for one in fields(SampleBatch)))
 
-    def bend(self, wave: Wave, features: Floats, expected: Floats) -> Floats:
+    def bend(self, wave: Wave, features: Floats, expected: Callable[[Ints], Floats]) -> Floats:
         """Features as the rules want them seen: deviations that do not count are 0.
 
         Parameters
@@ -155,12 +156,12 @@ class Rules:
         features
             Shape (n_rows, n_features); not changed.
         expected
-            What each cell was expected to be, shape (n_rows,).
+            Gives what the last cell of each of some series was expected to be.
         """
         if self._none_bent:
             return features
         series = wave.series
-        small = np.abs(wave.value - expected) < self._least[series]
+        small = np.abs(wave.value - expected(series)) < self._least[series]
         bent: Floats = features * np.where(small, 0.0, self._weight[series])[:, None]
         sign = self._sign[series][:, None]
         # the way back from a peak is a step down, but no low: a step counts as far as the level itself is off

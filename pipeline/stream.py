@@ -313,12 +313,10 @@ class PartitionStream:
     def _score(self, wave: Wave) -> tuple[npt.NDArray[np.float64], Scored]:
         grid = self.grid.view
         entities = wave.entity[wave.bounds[:-1]]
-        times = wave.time_ms[wave.bounds[:-1]]
-        hold = np.zeros(len(entities), bool)
-        if self.incidents.lives:
-            hold[:] = [self.incidents.holds(int(e), int(t)) for e, t in zip(entities, times, strict=True)]
-        features = self.features.observe(wave, grid.links[2][wave.series], np.repeat(hold, np.diff(wave.bounds)))
-        features = self.rules.bend(wave, features, self.features.expectations(wave.series))
+        hold = self.incidents.holding(entities, wave.time_ms[wave.bounds[:-1]])
+        by_row = np.repeat(hold, wave.bounds[1:] - wave.bounds[:-1])
+        features = self.features.observe(wave, grid.links[2][wave.series], by_row)
+        features = self.rules.bend(wave, features, self.features.expectations)
         self._last_features[wave.series] = features
         return features, self.scoring.score(wave, features, grid, hold)
 

@@ -14,33 +14,40 @@ if TYPE_CHECKING:
 
     from pipeline.events import CloudEvent
     from pipeline.recordings import Recording
-    from pipeline.simulate.labels import Label
+    from pipeline.replay import Backtest
+    from pipeline.stream import Plan
 
 __all__ = ["app"]
 
 app = typer.Typer()
 
 
+Tests = Annotated[
+    list[Path], typer.Option("--test", metavar="PATH", help="Tables to score, or folders of them: CSV or Parquet.")
+]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Parquet: one row for each row of the test.")]
+Train = Annotated[
+    list[Path] | None, typer.Option("--train", metavar="PATH", help="Tables to learn from; without them: a cold start.")
+]
+Cold = Annotated[bool, typer.Option("--cold", help="Learn from nothing beforehand, and say so.")]
+Labels = Annotated[
+    Path | None, typer.Option("--labels", metavar="FILE", help="CSV of known faults: entity, start, end, …")
+]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="FOLDER", help="Write index.html with its pictures here.")
+]
+EntityName = Annotated[str, typer.Option("--entity", help="What a single table is about; default: its name.")]
+
+
 @app.command()
 def backtest(
-    test: Annotated[
-        list[Path], typer.Option("--test", metavar="PATH", help="Tables to score, or folders of them: CSV or Parquet.")
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Parquet: one row for each row of the test.")
-    ] = None,
-    train: Annotated[
-        list[Path] | None,
-        typer.Option("--train", metavar="PATH", help="Tables to learn from; without them: a cold start."),
-    ] = None,
-    cold: Annotated[bool, typer.Option("--cold", help="Learn from nothing beforehand, and say so.")] = False,
-    labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="FILE", help="CSV of known faults: entity, start, end, …")
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="FOLDER", help="Write index.html with pictures there.")
-    ] = None,
-    entity: Annotated[str, typer.Option("--entity", help="What a single table is about; default: its name.")] = "",
+    test: Tests,
+    out: Out = None,
+    train: Train = None,
+    cold: Cold = False,
+    labels: Labels = None,
+    report: Report = None,
+    entity: EntityName = "",
     config: Config = None,
     overrides: Set = None,
 ) -> None:
@@ -79,19 +86,18 @@ def backtest(
         result = replay(recordings, plan, bundle, tell)
     if out is not None:
         _write(result.tables, out)
-    if report is not None:
-        from pipeline.report import write_report
-
-        page = write_report(report, recordings, result, _labels(labels), plan)
+    page = _page(report, labels, recordings, result, plan) if report is not None else None
     _tell(recordings, result.tables, result.incidents)
-    for written in ([out] if out else []) + ([page] if report else []):
-        typer.echo(f"wrote {written}")
+    for written in (out, page):
+        if written is not None:
+            typer.echo(f"wrote {written}")
 
 
-def _labels(path: Path | None) -> list[Label]:
+def _page(report: Path, labels: Path | None, recordings: list[Recording], result: Backtest, plan: Plan) -> Path:
+    from pipeline.report import write_report
     from pipeline.simulate.labels import read_labels
 
-    return read_labels(path) if path is not None else []
+    return write_report(report, recordings, result, read_labels(labels) if labels is not None else [], plan)
 
 
 def _write(tables: dict[str, pd.DataFrame], out: Path) -> None:
