@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,9 +25,14 @@ ROOM = re.compile(
     r"(^|[^a-z])(disk|filesystem|fs|df|volume|storage|mem|memory|swap|heap|inodes?|connections?|pool|quota"
     r"|descriptors?|fds?|tablespace)([^a-z]|$)"
 )
+NONE = -1
 WORK = re.compile(r"(^|[^a-z])(io|await|busy|time|util|operations?|ops|faults?|errors?)([^a-z]|$)")
 LEFT = re.compile(r"(^|[^a-z])(free|available|avail|idle|left|remaining)([^a-z]|$)")
 LARGEST = {"%": 100.0, "percent": 100.0, "ratio": 1.0}
+# last words of a metric that counts what is used, and of its sibling that says how much there is
+USED = ("used", "usage", "in_use", "active", "open", "current")
+WHOLE = ("total", "limit", "max", "capacity", "size", "quota")
+LAST_WORD = re.compile(rf"^(.*[^a-z])({'|'.join((*USED, *WHOLE))})$")
 
 
 class Bound(NamedTuple):
@@ -70,6 +75,9 @@ class Exhaustion:
         self.horizon_ms = horizon_ms
         self.n_series = 0
         self._bounded = False
+        # pairs by (entity, stem of the name, labels): [the series that is used, the series that is the whole]
+        self._pairs: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[int]] = {}
+        self._used_of = np.full(64, NONE)
         self._limits = np.full(64, np.nan)
         self._left = np.zeros(64, bool)
         self._state = np.zeros((64, k.N_STATE))
@@ -80,21 +88,42 @@ class Exhaustion:
         arrays = {"limits": self._limits, "left": self._left, "filling": self._state}
         return {name: Table("series", array) for name, array in arrays.items()}
 
-    def adopt_series(self, bounds: list[Bound | None]) -> None:
-        """Make room for new series, each with its bound, or None where nothing can run out."""
-        n = self.n_series + len(bounds)
+    def adopt_series(self, identities: Sequence[SeriesIdentity], rules: Sequence[Rule | None]) -> None:
+        """Make room for new series, and find where each ends: by its rule, by name and unit, or by its sibling."""
+        n = self.n_series + len(identities)
         if n > len(self._limits):
             room = 2 * n - len(self._limits)
             fresh = np.zeros((room, k.N_STATE))
             k.begin(fresh)
+            self._used_of = np.concatenate([self._used_of, np.full(room, NONE)])
             self._limits = np.concatenate([self._limits, np.full(room, np.nan)])
             self._left = np.concatenate([self._left, np.zeros(room, bool)])
             self._state = np.concatenate([self._state, fresh])
-        for s, bound in enumerate(bounds, start=self.n_series):
+        for s, (identity, rule) in enumerate(zip(identities, rules, strict=True), start=self.n_series):
+            bound = bound_of(identity, rule)
             if bound is not None:
                 self._limits[s], self._left[s] = bound
                 self._bounded = True
+            elif rule is None or not rule.ignore:
+                self._pair(s, identity)
         self.n_series = n
+
+    def _pair(self, s: int, identity: SeriesIdentity) -> None:
+        """Remember half of a pair such as disk.used and disk.total, and join it when the other half is known."""
+        name = identity.metric.lower()
+        last = LAST_WORD.match(name)
+        if last is None or not ROOM.search(name) or WORK.search(name):
+            return
+        pair = self._pairs.setdefault((identity.entity, last[1], identity.labels), [NONE, NONE])
+        pair[int(last[2] in WHOLE)] = s
+        if NONE not in pair:
+            self._used_of[pair[1]] = pair[0]
+            self._bounded = True
+
+    def _learn_limits(self, wave: Wave) -> None:
+        used = self._used_of[wave.series]
+        told = (used != NONE) & (wave.value > 0.0)
+        self._limits[used[told]] = wave.value[told]
 
     def observe(self, wave: Wave, followed: Collection[int]) -> list[tuple[int, Outlook]]:
         """Take a wave's cells; tell of the blocks that they finish, of series that fill and of those followed.
@@ -113,6 +142,7 @@ class Exhaustion:
         """
         if not self.horizon_ms or not self._bounded:
             return []
+        self._learn_limits(wave)
         limit = self._limits[wave.series]
         mine = np.flatnonzero(limit == limit)
         if not len(mine):
@@ -130,7 +160,8 @@ class Exhaustion:
         """Give up bounds that values show to be wrong: a ratio in percent gets 100, a share of cores none."""
         over = used > 1.001 * self._limits[series]
         for s, value in zip(series[over], used[over], strict=True):
-            self._limits[s] = 100.0 if value <= 100.0 and not self._left[s] else np.nan
+            ratio_in_percent = self._limits[s] == 1.0 and value <= 100.0 and not self._left[s]
+            self._limits[s] = 100.0 if ratio_in_percent else np.nan
 
     def _outlook(self, i: int, wave: Wave, row: Floats) -> Outlook:
         s = int(wave.series[i])

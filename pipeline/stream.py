@@ -29,7 +29,7 @@ from pipeline.events import (
     SampleBatch,
     ScoreRow,
 )
-from pipeline.exhaustion import Exhaustion, bound_of
+from pipeline.exhaustion import Exhaustion
 from pipeline.grid import Closed, Grid, Silence, Wave
 from pipeline.image import Image, Table, digest, laid
 from pipeline.kernels.clock import FELL_SILENT, MOVED
@@ -287,8 +287,7 @@ class PartitionStream:
         self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new_series])
         self.rules.adopt_series(new_series)
         first = self.exhaustion.n_series
-        bounds = [bound_of(identity, self.rules.of(s)) for s, identity in enumerate(new_series, first)]
-        self.exhaustion.adopt_series(bounds)
+        self.exhaustion.adopt_series(new_series, [self.rules.of(first + i) for i in range(len(new_series))])
         self.scoring.adopt(catalog.n_series, [bundle.entity_prior(e) if bundle else None for e, _ in new_entities])
         if catalog.n_series > len(self._last_features):
             grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))

@@ -12,6 +12,7 @@ from pipeline.exhaustion import bound_of
 from pipeline.kernels import filling as k
 from pipeline.recordings import Recording
 from pipeline.replay import replay
+from pipeline.rules import Rule
 from pipeline.stream import Plan
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
@@ -110,6 +111,23 @@ def test_what_counts_down_is_used_up_and_a_ratio_may_be_in_percent():
     share = events_of(values / 100, times, "memory.utilization")
     assert share and share[0].forecast is not None and share[0].forecast.limit == 1.0
     assert share[0].title.split("in ")[1] == events_of(values, times, "memory.utilization")[0].title.split("in ")[1]
+
+
+def test_a_limit_is_learned_from_the_sibling_that_says_how_much_there_is():
+    times, values = a_disk(4)
+    table = np.column_stack([values * 1e9, np.full(len(values), 1e11)])
+    one = Recording("db-01", ["disk.used", "disk.total"], times * 1_000_000, table)
+    told = [e.data for e in replay([one], Plan()).incidents if e.data.track == "exhaustion"]
+    assert told and told[0].forecast is not None and told[0].forecast.limit == 1e11
+    assert told[0].title.split("in ")[1] == events_of(values, times)[0].title.split("in ")[1]
+    alone = Recording("db-01", ["disk.used"], times * 1_000_000, table[:, :1])
+    assert [e for e in replay([alone], Plan()).incidents if e.data.track == "exhaustion"] == []
+
+
+def test_a_limit_given_by_a_rule_wins():
+    times, values = a_disk(4)
+    told = events_of(values, times, "jobs.waiting", Plan(rules=(Rule(metric="jobs.*", limit=90.0, name="queue"),)))
+    assert told[0].forecast is not None and told[0].forecast.limit == 90.0 and told[0].rule == "queue"
 
 
 def test_the_track_can_be_off():

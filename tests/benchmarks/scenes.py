@@ -127,6 +127,12 @@ def exhaustion(rng: np.random.Generator) -> Scene:
     return scene
 
 
+def ordinary_day(rng: np.random.Generator) -> Scene:
+    """Nothing at all: how often a healthy host's fifth day has an incident."""
+    host = hosts.healthy(rng, HISTORY_DAYS + 2)
+    return Scene(host, host.row(HISTORY_DAYS + 1), len(host.seconds))
+
+
 def nightly_backup(rng: np.random.Generator) -> Scene:
     """Every night at nearly the same time a burst of disk and network; the eighth is looked at."""
     host = hosts.healthy(rng, 8.5)
@@ -198,5 +204,14 @@ FAULTS: dict[str, Draw] = {
 }
 INNOCENT: dict[str, Draw] = {
     one.__name__: one
-    for one in (nightly_backup, deploy, busy_monday, counter_reset, summer_time, maintenance_gap, saw_tooth_disk)
+    for one in (
+        ordinary_day,
+        nightly_backup,
+        deploy,
+        busy_monday,
+        counter_reset,
+        summer_time,
+        maintenance_gap,
+        saw_tooth_disk,
+    )
 }
