@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help demo picture setup test lint integration evaluate notebooks notebook clean
+.PHONY: help demo picture setup test lint integration evaluate wire notebooks notebook clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -42,6 +42,9 @@ evaluate: setup ## the accuracy table on the open data, beside plain baselines a
 	@$(BIN)/python tests/benchmarks/behaviour.py
 	@$(BIN)/python tests/benchmarks/accuracy.py --readme
 	@$(BIN)/python tests/benchmarks/behaviour.py --readme
+
+wire: setup ## read captures of real senders, and write the README's table of what was found in them
+	@$(BIN)/python tests/wire_table.py --readme
 
 notebooks: setup ## run all notebooks from top to bottom, and keep their pictures
 	@$(BIN)/jupyter execute --inplace --timeout=900 notebooks/*.ipynb

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import wire_table
 from wire import FORMATS, NAMES, WIRE, expected, facts_of, seen
 
 from pipeline.catalog import Catalog
@@ -164,3 +165,9 @@ def first_kinds(decoded: Decoded, catalog: Catalog) -> list[int]:
     for series_id, kind in zip(decoded.samples.series_id.tolist(), decoded.samples.kind.tolist(), strict=True):
         assert kinds.setdefault(series_id, kind & ~Origin.STALE) == kind & ~Origin.STALE
     return [kinds[series_id] for series_id in range(catalog.n_series)]
+
+
+def test_the_table_of_the_readme_is_what_is_read() -> None:
+    text = wire_table.README.read_text(encoding="utf-8")
+    assert wire_table.BEGIN + wire_table.table() + wire_table.END in text
+    assert "differs" not in wire_table.table()
