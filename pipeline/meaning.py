@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from pipeline.catalog import Catalog
 from pipeline.codecs.buckets import QUANTILES, Buckets, Distribution, quantile, rebucketed
+from pipeline.codecs.sentinels import sentinels
 from pipeline.codecs.units import bounds_of
 from pipeline.events import Kind, Origin, SampleBatch, SeriesIdentity
 
@@ -32,7 +33,6 @@ _PARTS = (".sum", "_sum", "_bucket", ".bucket")
 _COUNTS = (".count", "_count")
 _TOTALS = frozenset({"cpu-total", "_Total", "total", "all"})
 _TELLING = ("cpu", "core", "instance")  # labels in which a total stands beside its parts
-_LARGEST = 9.2e18  # what integers of 64 bits say instead of "none" or "no limit" lies beyond
 _MOST_BUCKETS = 2_000_000  # remembered by one partition: some 64 MB
 _COLUMNS = ("series_id", "time", "value", "kind", "start", "record")
 
@@ -95,12 +95,8 @@ class Meaning:
         return Watched(_joined(kept, derived), int(aside.sum()), len(derived))
 
     def _without_sentinels(self, samples: SampleBatch) -> npt.NDArray[np.float64]:
-        value = samples.value
-        with np.errstate(invalid="ignore"):
-            beyond = np.isfinite(value) & (np.abs(value) > _LARGEST) & ((samples.kind & 3) == Kind.GAUGE)
-            none = (value == -1.0) & self._never_negative[samples.series_id]
-        gaps = beyond | none
-        return np.where(gaps, np.nan, value) if gaps.any() else value
+        gaps = sentinels(samples.value, samples.kind, self._never_negative[samples.series_id])
+        return np.where(gaps, np.nan, samples.value) if gaps.any() else samples.value
 
     def _derive(self, samples: SampleBatch, one: Distribution) -> list[tuple[int, int, float, int, int, int]]:
         """Rows that follow from one point: its mean and quantiles over the time since the last one."""

@@ -63,8 +63,22 @@ def test_the_report_reads_as_lines() -> None:
     lines = lines_of(report_of([decoded(encode_json(ROWS), b"what?")]))
     assert lines[0] == "formats   json (1 records)"
     assert lines[2] == "entities  1: db-03 (8)"
-    assert lines[5] == "  disk.io  counter, 2 series, 8 samples, every 5 s, 0 to 3"
+    assert lines[3] == "classes   host (1)"
+    assert lines[6] == "  disk.io  counter, 2 series, 8 samples, every 5 s, 0 to 3; judged as rate"
     assert lines[-1] == "rejected  1 records: unknown_format (begins with b'what?')"
+
+
+def test_the_report_counts_what_is_not_taken_at_its_word() -> None:
+    line = b'm,host=a a=1,up=true,text="x",top=18446744073709551615u,free_bytes=-1i 1767571200000000000\n'
+    odd = encode_json([("a", "m", (), START, value, Kind.GAUGE) for value in (math.nan, math.inf, -math.inf)])
+    report = report_of([decoded(line, odd)])
+    assert (report.noted, report.skipped) == ({"boolean_as_number": 1}, {"text_field": 1})
+    assert (report.n_nan, report.n_infinite, report.n_sentinels) == (1, 2, 2)
+    assert report.classes == {"host": 1}
+    lines = lines_of(report)
+    assert "gaps      1 values are not a number, 2 infinite" in lines
+    assert "gaps      2 values stand for none or no limit" in lines
+    assert "noted     1 values: boolean_as_number" in lines
 
 
 def test_nothing_decoded_is_a_report_too() -> None:

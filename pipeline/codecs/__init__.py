@@ -82,6 +82,8 @@ class Decoded:
         Values that are knowingly not samples (text fields, for instance), by reason.
     distributions
         Points of histograms and summaries, beside the samples of their parts.
+    noted
+        Values that became samples, but not as they were written (booleans as 0 and 1), by reason.
     clocks
         What records of a rekeyed topic say of their sources, as (row of the record, clock).
     """
@@ -93,6 +95,7 @@ class Decoded:
     skipped: dict[str, int]
     clocks: list[tuple[int, SourceClock]]
     distributions: list[Distribution]
+    noted: dict[str, int]
 
 
 def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dialect: Dialect = DEFAULT) -> Decoded:
@@ -138,7 +141,14 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
         except RecursionError as error:
             out.reject("too_deep", str(error)[:200])
     return Decoded(
-        out.batch(), _rejected(records, out), by_format, out.refused, out.skipped, out.clocks, out.distributions
+        samples=out.batch(),
+        rejected=_rejected(records, out),
+        by_format=by_format,
+        refused=out.refused,
+        skipped=out.skipped,
+        clocks=out.clocks,
+        distributions=out.distributions,
+        noted=out.noted,
     )
 
 

@@ -79,7 +79,9 @@ def _write_field(key: bytes, name: bytes, text: bytes, time_ns: int, out: Sample
         out.skip("text_field")
         return
     amount = _BOOLEANS.get(text.lower())
-    if amount is None:
+    if amount is not None:
+        out.note("boolean_as_number")
+    else:
         if not (_INTEGER.fullmatch(text) or _FLOAT.fullmatch(text)):
             raise CodecError("bad_value", repr(text[:60]))
         amount = float(text.rstrip(b"iu")) if text[-1:] in b"iu" else float(text)

@@ -64,6 +64,8 @@ def _write(body: dict[str, Any], mapping: JsonMapping, out: SampleWriter, record
         if isinstance(amount, str | list | None):
             out.skip("null_field" if amount is None else "text_field" if isinstance(amount, str) else "list_field")
             continue
+        if isinstance(amount, bool):
+            out.note("boolean_as_number")
         metric = ".".join(part for part in (prefix, path.removeprefix(mapping.strip)) if part)
         kind = _kind(mapping.counters, metric)
         try:

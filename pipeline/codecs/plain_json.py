@@ -74,6 +74,8 @@ def _write(row: Any, out: SampleWriter) -> None:
     if "value" not in row:
         raise CodecError("no_value", metric[:200])
     amount = None if row["value"] is None else number(row["value"])
+    if isinstance(row["value"], bool):
+        out.note("boolean_as_number")
     moment = time_ns(row.get("timestamp"))
     out.add_or_stale(out.series(_identity(row, metric, out.dialect)), moment, amount, kind)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,6 +13,8 @@ import pandas as pd
 from pipeline.catalog import Catalog
 from pipeline.codecs import Decoded
 from pipeline.codecs.clock import rfc3339
+from pipeline.codecs.sentinels import sentinels
+from pipeline.codecs.units import bounds_of
 from pipeline.events import Kind, Origin
 
 __all__ = ["MetricSeen", "RejectedSeen", "Report", "frame_of", "lines_of", "report_of"]
@@ -44,7 +47,11 @@ class RejectedSeen(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a stretch of records holds; ``n_stale`` samples say "no value recorded" and are not in ``n_samples``."""
+    """What a stretch of records holds.
+
+    ``n_stale`` samples say "no value recorded" and are not in ``n_samples``; NaN, infinities and sentinels are in it
+    as they were sent, and gaps for the job. ``skipped`` values are no samples, ``noted`` ones are, in another form.
+    """
 
     records_by_format: dict[str, int]
     n_samples: int
@@ -57,6 +64,11 @@ class Report(msgspec.Struct, frozen=True):
     rejected: list[RejectedSeen]
     skipped: dict[str, int]
     n_refused: int
+    classes: dict[str, int] = {}
+    n_nan: int = 0
+    n_infinite: int = 0
+    n_sentinels: int = 0
+    noted: dict[str, int] = {}
 
 
 def frame_of(decoded: Decoded, catalog: Catalog) -> pd.DataFrame:
@@ -103,6 +115,11 @@ def report_of(parts: Sequence[tuple[Decoded, Catalog]]) -> Report:
         rejected=_rejections(parts),
         skipped=_summed(decoded.skipped for decoded, _ in parts),
         n_refused=sum(decoded.refused for decoded, _ in parts),
+        classes=_classes(parts),
+        n_nan=int(frame["value"].isna().sum()),
+        n_infinite=int(np.isinf(frame["value"].to_numpy(float)).sum()),
+        n_sentinels=sum(_sentinels(decoded, catalog) for decoded, catalog in parts),
+        noted=_summed(decoded.noted for decoded, _ in parts),
     )
 
 
@@ -113,6 +130,7 @@ def lines_of(report: Report) -> list[str]:
         f"formats   {formats or 'none'}",
         f"samples   {report.n_samples:,} from {report.first_time or '-'} to {report.last_time or '-'}",
         f"entities  {len(report.entities):,}: {_listed([f'{k} ({v:,})' for k, v in report.entities.items()])}",
+        f"classes   {_listed([f'{k} ({v:,})' for k, v in report.classes.items()]) or 'none'}",
         f"labels    {_listed([f'{k} ({v:,} values)' for k, v in report.labels.items()]) or 'none'}",
         f"metrics   {len(report.metrics):,}",
     ]
@@ -120,8 +138,13 @@ def lines_of(report: Report) -> list[str]:
     lines += [f"  {metric.name:<{width}}  {_metric_line(metric)}" for metric in report.metrics]
     if report.n_stale:
         lines.append(f"stale     {report.n_stale:,} points say that no value was recorded")
+    if report.n_nan or report.n_infinite:
+        lines.append(f"gaps      {report.n_nan:,} values are not a number, {report.n_infinite:,} infinite")
+    if report.n_sentinels:
+        lines.append(f"gaps      {report.n_sentinels:,} values stand for none or no limit")
     if report.n_refused:
         lines.append(f"refused   {report.n_refused:,} samples beyond the quota of series")
+    lines += [f"noted     {count:,} values: {reason}" for reason, count in sorted(report.noted.items())]
     lines += [f"skipped   {count:,} values: {reason}" for reason, count in sorted(report.skipped.items())]
     lines += [f"rejected  {seen.n_records:,} records: {seen.reason} ({seen.example})" for seen in report.rejected]
     return lines if report.rejected else [*lines, "rejected  none"]
@@ -166,6 +189,17 @@ def _units(parts: Sequence[tuple[Decoded, Catalog]]) -> dict[str, str]:
     return {identity.metric: identity.unit for _, catalog in parts for identity in catalog.identities}
 
 
+def _classes(parts: Sequence[tuple[Decoded, Catalog]]) -> dict[str, int]:
+    known = {entity for _, catalog in parts for entity in catalog.entities}
+    return dict(sorted(Counter(entity_class for _, entity_class in known).items()))
+
+
+def _sentinels(decoded: Decoded, catalog: Catalog) -> int:
+    samples = decoded.samples
+    never_negative = np.array([bounds_of(identity.unit)[0] == 0.0 for identity in catalog.identities], bool)
+    return int(sentinels(samples.value, samples.kind, never_negative[samples.series_id]).sum())
+
+
 def _label_counts(parts: Sequence[tuple[Decoded, Catalog]]) -> dict[str, int]:
     seen: dict[str, set[str]] = {}
     for _, catalog in parts:
@@ -195,8 +229,22 @@ def _listed(names: list[str]) -> str:
 
 
 def _metric_line(metric: MetricSeen) -> str:
+    judged = f"; judged as {_judged(metric)}" if _judged(metric) else ""
     span = "no finite value" if metric.lowest is None else f"{metric.lowest:.6g} to {metric.highest:.6g}"
     unit = "" if metric.unit in ("", "1") else f" {metric.unit}"
     step = "" if metric.step_seconds is None else f", every {metric.step_seconds:g} s"
     odd = f", {metric.n_not_finite:,} not finite" if metric.n_not_finite else ""
-    return f"{metric.kind}, {metric.n_series:,} series, {metric.n_samples:,} samples{step}, {span}{unit}{odd}"
+    return f"{metric.kind}, {metric.n_series:,} series, {metric.n_samples:,} samples{step}, {span}{unit}{odd}{judged}"
+
+
+def _judged(metric: MetricSeen) -> str:
+    """What the job makes of a metric that it does not watch as it was sent (see ``pipeline.meaning``)."""
+    if metric.kind in ("counter", "delta"):
+        return "rate"
+    if metric.kind not in ("histogram", "summary"):
+        return ""
+    part = re.split(r"[._]", metric.name)[-1]
+    told = {"count": "rate", "sum": "mean", "bucket": "quantiles, estimated"}
+    if metric.kind == "histogram" and metric.name.endswith(".sum"):
+        return "mean and quantiles, estimated from buckets"
+    return told.get(part, "")

@@ -48,6 +48,8 @@ def _write(row: Any, out: SampleWriter) -> None:
         if isinstance(amount, str):
             out.skip("text_field")
             continue
+        if isinstance(amount, bool):
+            out.note("boolean_as_number")
         metric = f"{row['name']}.{field}"
         try:
             identity = SeriesIdentity(entity, entity_class, metric, labels, unit_of(metric))

@@ -39,6 +39,8 @@ class SampleWriter:
         Samples without a series because the catalog's quota is full.
     skipped
         Values that are knowingly not samples (text fields, for instance), by reason.
+    noted
+        Values that became samples, but not as they were written (booleans as 0 and 1), by reason.
     rejections
         By record row: first reason, its detail, and how many parts were rejected.
     distributions
@@ -52,6 +54,7 @@ class SampleWriter:
         self.record = 0
         self.refused = 0
         self.skipped: dict[str, int] = {}
+        self.noted: dict[str, int] = {}
         self.rejections: dict[int, tuple[str, str, int]] = {}
         self.clocks: list[tuple[int, SourceClock]] = []
         self.distributions: list[Distribution] = []
@@ -143,6 +146,10 @@ class SampleWriter:
     def skip(self, reason: str) -> None:
         """Count a value that is knowingly not a sample."""
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
+
+    def note(self, reason: str) -> None:
+        """Count a value that became a sample, but not as it was written."""
+        self.noted[reason] = self.noted.get(reason, 0) + 1
 
     def reject(self, reason: str, detail: str) -> None:
         """Note that a part of the current record could not become samples; the first reason is told."""
