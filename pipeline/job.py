@@ -20,6 +20,7 @@ from pipeline.faults import reach
 from pipeline.idle import Idle
 from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Change, Committed, Partition, Source
+from pipeline.overview import Introduction
 from pipeline.patience import Patience
 from pipeline.state.snapshot import Mark
 from pipeline.stream import StepResult
@@ -90,7 +91,7 @@ class Job:
         self._model: str | None = None
         self._failures: dict[tuple[Partition, int], int] = {}
         self._idle: Idle[Partition] = Idle(plan.idle_seconds)
-        self._patience = Patience(log)
+        self._patience, self._introduction = Patience(log), Introduction()
         self._told_at = self._counted_at = time.monotonic()
 
     def run(self) -> None:
@@ -139,6 +140,7 @@ class Job:
                 self._take_over_next(take_over)
                 self._cycle(batches, source, sink)
                 self._keep(source)
+                self._introduction.say(self.summary.counts, (work.stream for work in self._works.values()))
                 if time.monotonic() - self._told_at >= self._plan.summary_every_seconds:
                     self._report(source)
             self._keep_all(source)
