@@ -23,6 +23,7 @@ Client = Mapping[str, Any]
 """Options that every client shares: ``bootstrap_servers`` and whatever ``kafka.client`` holds."""
 
 BOOTSTRAP_TIMEOUT_MS = 6_000  # a job that is told to stop has ten seconds in all
+HANG_UPS = 4
 CONNECTIONS = "kafka.net"
 
 DENIED = (
@@ -114,7 +115,7 @@ def connected(make: Any, client: Client, tuning: Client | None = None, law: Clie
             raise SettingsError(f"kafka.client: {wrong}") from wrong
         except kafka_errors.KafkaError as error:
             _let_go(made)
-            raise _why_not_connected(str(client["bootstrap_servers"]), error, complaints) from error
+            raise _why_not_connected(client, error, complaints) from error
     return made
 
 
@@ -137,13 +138,26 @@ def keep_rejoining(consumer: KafkaConsumer) -> None:
         coordinator.request_rejoin()
 
 
-def _why_not_connected(where: str, error: Exception, complaints: list[Exception]) -> BrokerError:
+def _why_not_connected(client: Client, error: Exception, complaints: list[Exception]) -> BrokerError:
+    where = str(client["bootstrap_servers"])
     denied = next((one for one in complaints if isinstance(one, DENIED)), None)
     if denied is None and isinstance(error, DENIED):
         denied = error
     if denied is not None:
         return PermissionDenied(f"{where} refuses this user (check user, password and mechanism): {denied}")
+    if str(client.get("security_protocol", "")).startswith("SASL") and _hung_up_on(complaints):
+        return PermissionDenied(f"{where} hangs up when it hears who we are (check user, password and mechanism)")
     return BrokerUnreachable(f"nobody answers at {where}: {complaints[-1] if complaints else error}")
+
+
+def _hung_up_on(complaints: list[Exception]) -> bool:
+    """Whether every connection was made and then closed by the broker.
+
+    It says why, and hangs up at once; a client that is slow to read sees only the second. A broker that is down
+    refuses connections, one that restarts does so sooner or later, so that a few in a row are told apart.
+    """
+    attempts = [one for one in complaints if not isinstance(one, kafka_errors.KafkaTimeoutError)]
+    return len(attempts) >= HANG_UPS and all("socket disconnected" in str(one) for one in attempts)
 
 
 def _check_names(client: Client) -> None:

@@ -11,12 +11,10 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import IO
 
 __all__ = ["transactional_id"]
 
 MOST = 1000
-_held: list[IO[str]] = []  # open for as long as the process lives; the system lets go of the lock at its end
 
 
 def transactional_id(group: str, folder: Path) -> str:
@@ -35,13 +33,13 @@ def transactional_id(group: str, folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for slot in range(MOST):
-            file = (folder / f"{safe}-{slot}.lock").open("w")
+            # Never closed: the system lets go of the lock when the process ends.
+            lock = os.open(folder / f"{safe}-{slot}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                file.close()
+                os.close(lock)
                 continue
-            _held.append(file)
             return f"{name}-{slot}"
     except OSError:
         return f"{name}-{os.getpid()}"
