@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help demo picture setup test lint integration evaluate wire notebooks notebook clean
+.PHONY: help chaos demo picture setup test lint integration evaluate wire notebooks notebook clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -36,6 +36,9 @@ lint: setup ## ruff, mypy strict, and the import law
 
 integration: setup ## only the tests on the real broker
 	@$(BIN)/python -m pytest tests/integration
+
+chaos: setup ## over sixty seeded rounds of faults on real processes and a real broker, against a run without (half an hour)
+	@$(BIN)/python -m tests.chaos --rounds 84
 
 evaluate: setup ## the accuracy table on the open data, beside plain baselines and published scores (minutes)
 	@$(BIN)/python tests/benchmarks/accuracy.py

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from pipeline.events import Fenced
 
-__all__ = ["POINTS", "reach", "taste"]
+__all__ = ["POINTS", "arm", "reach", "taste"]
 
 POINTS = (
     "after-step",
@@ -40,14 +40,19 @@ POINTS = (
 SOON_SECONDS = 0.003
 
 
-def _parsed(plan: str) -> dict[tuple[str, int], str]:
-    triples = (one.split(":") for one in plan.split(",") if one and not one.startswith("poison:"))
-    return {(point, int(n)): action for point, n, action in triples}
-
-
-_planned = _parsed(os.environ.get("FORESHOCK_FAULTS", ""))
-_poisons = [one[7:].encode() for one in os.environ.get("FORESHOCK_FAULTS", "").split(",") if one.startswith("poison:")]
+_planned: dict[tuple[str, int], str] = {}
+_poisons: list[bytes] = []
 _reached: Counter[str] = Counter()
+
+
+def arm(plan: str) -> None:
+    """Plan faults for this process, in the words of ``FORESHOCK_FAULTS``, and count anew."""
+    words = [word for word in plan.split(",") if word]
+    _poisons[:] = [word[7:].encode() for word in words if word.startswith("poison:")]
+    triples = (word.split(":") for word in words if not word.startswith("poison:"))
+    _planned.clear()
+    _planned.update({(point, int(n)): action for point, n, action in triples})
+    _reached.clear()
 
 
 def reach(point: str) -> None:
@@ -113,3 +118,5 @@ _ACTIONS: dict[str, Callable[[], None]] = {
     "unheard": _unheard,
     "disk": _disk,
 }
+
+arm(os.environ.get("FORESHOCK_FAULTS", ""))

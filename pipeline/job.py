@@ -295,10 +295,10 @@ class Job:
         until = time.monotonic() + LEAVE_SECONDS
         for place, work in self._works.items():
             if work.live and time.monotonic() < until:
-                self._take_snapshot(place, source)
+                self._take_snapshot(place, source, at_once=True)
         self._parts.snapshots.finish()
 
-    def _take_snapshot(self, place: Partition, source: Source) -> None:
+    def _take_snapshot(self, place: Partition, source: Source, at_once: bool = False) -> None:
         work = self._works[place]
         self._parts.snapshots.take(
             work.stream.image(), Mark(*place, work.life, work.at, work.sequence, source.generation())

@@ -21,12 +21,14 @@ from pipeline._version import __version__
 from pipeline.events import SnapshotDamaged
 from pipeline.image import Axis, Image, Table, live_rows
 
-__all__ = ["SCHEMA", "Buffer", "Mark", "decode", "encode", "seal"]
+__all__ = ["SCHEMA", "Buffer", "Mark", "decode", "encode", "room_for", "seal"]
 
 MAGIC = b"foreshock state\n"
 SCHEMA = 1
 LENGTH = struct.Struct("<I")
 BORDER = 8
+SLICE_BYTES = 8_388_608
+HEADER_BYTES = 512  # more than an array's line in the header, and than the header's own fields
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 SEAL_BYTES = hashlib.sha256().digest_size
 
@@ -96,11 +98,28 @@ class Buffer:
     def __init__(self) -> None:
         self._memory: Bytes = np.empty(0, np.uint8)
 
+    def fits(self, n_bytes: int) -> bool:
+        """Whether there is room for so much, touched already."""
+        return n_bytes <= len(self._memory)
+
+    def grow(self, n_bytes: int) -> None:
+        """Make room for a quarter more than ``n_bytes``; touched in slices, so that other threads get their turns."""
+        fresh = np.empty(n_bytes + n_bytes // 4, np.uint8)
+        for start in range(0, len(fresh), SLICE_BYTES):
+            fresh[start : start + SLICE_BYTES] = 0
+        self._memory = fresh
+
     def take(self, n_bytes: int) -> Bytes:
         """The first ``n_bytes`` of it, grown if need be; what was there before is overwritten."""
-        if n_bytes > len(self._memory):
-            self._memory = np.zeros(n_bytes + n_bytes // 4, np.uint8)
+        if not self.fits(n_bytes):
+            self.grow(n_bytes)
         return self._memory[:n_bytes]
+
+
+def room_for(image: Image) -> int:
+    """At most how many bytes an image takes in a snapshot."""
+    arrays = [live_rows(table, image.n_series, image.n_entities) for table in image.tables.values()]
+    return len(image.names) + len(image.told) + sum(array.nbytes + HEADER_BYTES for array in arrays) + HEADER_BYTES
 
 
 def encode(image: Image, mark: Mark, buffer: Buffer) -> Bytes:
@@ -111,8 +130,7 @@ def encode(image: Image, mark: Mark, buffer: Buffer) -> Bytes:
     header = msgspec.json.encode(_Header(SCHEMA, __version__, platform.machine(), mark, *sizes, arrays))
     parts = [MAGIC, LENGTH.pack(len(header)), header, image.names, image.told]
     at = sum(map(len, parts))
-    total = at + sum(_padding(at) + BORDER + array.nbytes for array in rows.values()) + SEAL_BYTES
-    out = buffer.take(total + len(rows) * BORDER)
+    out = buffer.take(room_for(image))
     out[:at] = np.frombuffer(b"".join(parts), np.uint8)
     for array in rows.values():
         at += _padding(at)

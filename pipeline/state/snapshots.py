@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pipeline.events import SnapshotDamaged, StoreFailed
 from pipeline.faults import reach
 from pipeline.image import Image
-from pipeline.state.snapshot import Buffer, Mark, decode, encode, seal
+from pipeline.state.snapshot import Buffer, Mark, decode, encode, room_for, seal
 from pipeline.state.store import Store
 
 __all__ = ["Snapshots"]
@@ -79,9 +79,16 @@ class Snapshots:
             self._due[place] = now + self._every * (0.5 + 0.5 * share)
         return now >= self._due[place]
 
-    def take(self, image: Image, mark: Mark) -> None:
-        """Keep a state whose work is committed. Returns when it is copied; it is written in the background."""
+    def take(self, image: Image, mark: Mark, at_once: bool = False) -> None:
+        """Keep a state whose work is committed. Returns when it is copied; it is written in the background.
+
+        A buffer that is too small is made larger in the background first, unless it must be ``at_once``; the
+        partition stays due.
+        """
         self.finish()
+        if not at_once and not self._buffer.fits(room_for(image)):
+            self._writing = self._writer.submit(self._buffer.grow, room_for(image))
+            return
         reach("before-snapshot")
         self._due[mark.topic, mark.partition] = time.monotonic() + self._every
         snapshot = encode(image, mark, self._buffer)
