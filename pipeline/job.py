@@ -286,9 +286,9 @@ class Job:
 
     def _keep(self, source: Source) -> None:
         """Keep the state of one partition that is due; all its work is committed here."""
-        due = next((one for one, work in self._works.items() if work.live and self._parts.snapshots.is_due(*one)), None)
+        due = self._parts.snapshots.due(place for place, work in self._works.items() if work.live)
         if due is not None:
-            self._take_snapshot(due, source)
+            self._take_snapshot(Partition(*due), source)
 
     def _keep_all(self, source: Source) -> None:
         """Keep what has moved since its last snapshot before leaving, as far as time allows."""

@@ -179,12 +179,19 @@ class Incidents:
         return self._publish(life, "resolved", "recovered", (time_ms, record, offset))
 
     def leave(self, entity: int, at: tuple[int, int, int]) -> list[Change]:
-        """Resolve what is open of an entity whose records go elsewhere now; ``at`` as in :meth:`silence`."""
-        left = [self.lives.pop(key) for key in sorted(self.lives) if key[0] == entity]
-        gone = [life for life in left if life.status == "open"]
-        for life in gone:
-            life.ended_ms = at[0]
-        return [self._publish(life, "resolved", "moved", at) for life in gone]
+        """Resolve what is open of an entity whose records go elsewhere now; ``at`` as in :meth:`silence`.
+
+        A resolved life stays for its cool-down, as after any other end.
+        """
+        changes = []
+        for key in sorted(key for key, life in self.lives.items() if key[0] == entity and life.status != "resolved"):
+            life = self.lives[key]
+            if life.status == "open":
+                life.ended_ms = at[0]
+                changes.append(self._publish(life, "resolved", "moved", at))
+            if life.status == "quiet" or life.track != "behaviour":
+                del self.lives[key]
+        return changes
 
     def followed(self) -> set[int]:
         """Series whose forecasts carry an open incident."""

@@ -153,17 +153,21 @@ def test_a_buffer_that_is_too_small_grows_before_the_loop_has_to_wait_for_a_copy
     snapshots.close()
 
 
-def test_partitions_are_kept_in_turn(monkeypatch, tmp_path):
+def test_partitions_are_kept_in_turn_and_none_starves(monkeypatch, stream, tmp_path):
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    snapshots = Snapshots(Folder(tmp_path), 60)
-    assert not any(snapshots.is_due("t", n) for n in range(8))
-    due = []
-    for _ in range(61):
-        now += 1
-        due.append(sum(snapshots.is_due("t", n) for n in range(8)))
-    assert due[-1] == 8
-    assert len(set(due)) > 4
+    snapshots, places = Snapshots(Folder(tmp_path), 60), [("t", n) for n in range(8)]
+    assert snapshots.due(places) is None
+    taken = []
+    for _ in range(40):
+        now += 10  # slower than they fall due: eight in 60 seconds
+        place = snapshots.due(places)
+        if place is not None:
+            taken.append(place)
+            snapshots.take(stream.image(), mark(0)._replace(partition=place[1]), at_once=True)
+            snapshots.finish()
+    assert sorted(taken[:8]) == places
+    assert sorted(taken[8:16]) == places
     snapshots.close()
 
 

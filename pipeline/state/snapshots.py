@@ -6,6 +6,7 @@ import logging
 import re
 import time
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipeline.events import SnapshotDamaged, StoreFailed
@@ -69,15 +70,18 @@ class Snapshots:
         """Name of the partition's last snapshot that is known to be whole, "" if there is none."""
         return self._last.get((topic, partition), "")
 
-    def is_due(self, topic: str, partition: int) -> bool:
-        """Whether the partition should be kept now; never while another is being written."""
+    def due(self, places: Iterable[tuple[str, int]]) -> tuple[str, int] | None:
+        """The partition that has waited longest for its turn, if one is due; none while another is being written."""
         if self._writing is not None and not self._writing.done():
-            return False
-        now, place = time.monotonic(), (topic, partition)
-        if place not in self._due:  # partitions in turn, not all in one moment
+            return None
+        now = time.monotonic()
+        waits: list[tuple[float, tuple[str, int]]] = []
+        for topic, partition in places:  # in turn, not all in one moment
             share = zlib.crc32(f"{topic}/{partition}".encode()) % 1000 / 1000
-            self._due[place] = now + self._every * (0.5 + 0.5 * share)
-        return now >= self._due[place]
+            first = now + self._every * (0.5 + 0.5 * share)
+            waits.append((self._due.setdefault((topic, partition), first), (topic, partition)))
+        since, place = min(waits, default=(now + 1, ("", 0)))
+        return place if since <= now else None
 
     def take(self, image: Image, mark: Mark, at_once: bool = False) -> None:
         """Keep a state whose work is committed. Returns when it is copied; it is written in the background.

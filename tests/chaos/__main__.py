@@ -268,9 +268,7 @@ class Round:
     def committed(self):
         consumer = KafkaConsumer(**self.client, group_id=self.name, enable_auto_commit=False)
         try:
-            return {
-                TopicPartition(self.name, n): consumer.committed(TopicPartition(self.name, n)) or 0 for n in range(2)
-            }
+            return {place: consumer.committed(place) or 0 for place in self.places()}
         finally:
             consumer.close(autocommit=False)
 
