@@ -19,7 +19,7 @@ from models.bundle import Bundle
 from models.errors import AliasMoved, ModelNotFound, StoreUnreachable
 from models.tracking import Noted, default_uri, local_database, note_run, opened, translated
 
-__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "Version"]
+__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "Version", "load"]
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 LOCK_SECONDS = 30.0
@@ -277,6 +277,11 @@ class Registry:
         self._client  # noqa: B018  import MLflow before its errors can be named
         with translated(self.uri, what):
             yield
+
+
+def load(wanted: str = CHAMPION, name: str = "foreshock", uri: str = "") -> Bundle:
+    """The bundle of a version or alias: see :meth:`Registry.load`."""
+    return Registry(name, uri).load(wanted)
 
 
 def _version(found: Any, aliases: Mapping[str, str]) -> Version:

@@ -17,7 +17,7 @@ from pipeline.events import InputError, Kind, SampleBatch, SeriesIdentity
 from pipeline.recordings import Recording, epoch_ns, recording
 from pipeline.stream import PartitionStream, StepResult
 
-__all__ = ["long_table", "of_recordings", "send"]
+__all__ = ["long_table", "of_recordings", "send", "to_recordings"]
 
 COLUMNS = ("time", "entity", "metric", "labels", "value", "kind")
 NEEDED = ("time", "entity", "metric", "value")
@@ -45,6 +45,24 @@ def _of_recording(one: Recording) -> pd.DataFrame:
             "kind": "gauge",
         }
     )
+
+
+def to_recordings(samples: pd.DataFrame) -> Iterator[Recording]:
+    """The recordings in a long table, one an entity; a column is a series, named as in events, with its kind."""
+    table = long_table(samples)
+    labels = {text: _labels(text) for text in table["labels"].unique()}
+    names = {
+        pair: SeriesIdentity("", "", pair[0], labels[pair[1]]).name
+        for pair in table[["metric", "labels"]].drop_duplicates().itertuples(index=False, name=None)
+    }
+    table["series"] = [names[pair] for pair in zip(table["metric"], table["labels"], strict=True)]
+    for entity, rows in table.groupby("entity", sort=True):
+        wide = rows.pivot_table(index="time", columns="series", values="value", aggfunc="last", sort=True)
+        kinds = rows.groupby("series")["kind"].last().map(KINDS)
+        columns = [str(name) for name in wide.columns]
+        told = np.array([kinds[name] for name in columns], np.uint8)
+        times = epoch_ns(pd.Series(wide.index))
+        yield Recording(str(entity), columns, times, wide.to_numpy(np.float64), None, told if told.any() else None)
 
 
 def long_table(samples: pd.DataFrame, entity: str = "entity") -> pd.DataFrame:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from pipeline.events import InputError
 
-__all__ = ["Recording", "epoch_ns", "numeric_columns", "read_recordings", "read_table", "recording"]
+__all__ = ["Recording", "epoch_ns", "numeric_columns", "read_recordings", "read_table", "recording", "tables_in"]
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 LONG = ("timestamp", "entity", "metric", "value")
@@ -61,7 +61,7 @@ def read_recordings(paths: Iterable[Path], entity: str = "") -> list[Recording]:
         A path is not there, is no table, or two tables are about one entity.
     """
     found: dict[str, Recording] = {}
-    for path in _tables(paths):
+    for path in tables_in(paths):
         for one in _named(path, entity or path.name.split(".")[0]):
             if one.entity in found:
                 raise InputError(f"{path}: there is another table about {one.entity}; name one of them differently")
@@ -144,7 +144,8 @@ def _unit(numbers: pd.Series) -> Unit:
     return next((unit for limit, unit in limits if greatest < limit), "ns")
 
 
-def _tables(paths: Iterable[Path]) -> Iterator[Path]:
+def tables_in(paths: Iterable[Path]) -> Iterator[Path]:
+    """The tables named, and those in folders named, in order of name; raises InputError for an empty folder."""
     for path in paths:
         if not path.is_dir():
             yield path

@@ -288,7 +288,7 @@ class PartitionStream:
         self.rules.adopt_series(new_series)
         first = self.exhaustion.n_series
         self.exhaustion.adopt_series(new_series, [self.rules.of(first + i) for i in range(len(new_series))])
-        self.scoring.adopt(catalog.n_series, [bundle.entity_prior(e) if bundle else None for e, _ in new_entities])
+        self.scoring.adopt(catalog.n_series, [bundle.entity_prior(*e) if bundle else None for e in new_entities])
         if catalog.n_series > len(self._last_features):
             grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))
             grown[: len(self._last_features)] = self._last_features

@@ -305,7 +305,15 @@ class Models(Section):
     """The model store."""
 
     name: str = Field(default="foreshock", min_length=1, description="Registered name of the model")
-    uri: str = Field(default="", description="MLflow tracking address; empty: no store, the built-in detectors serve")
+    uri: str = Field(default="", description="MLflow tracking address; empty: an SQLite file in the user's data folder")
+    trusted_types: Names = Field(
+        default=(), description="Types in model files that you trust beyond the built-in list, as package.module.Class"
+    )
+    poll_seconds: float = Field(
+        default=2.0, ge=0, description="How often the job looks for another champion; 0: never, the built-in serve"
+    )
+    shadow: bool = Field(default=False, description="Also score the challenger on live data, and publish nothing of it")
+    retrain_after_days: float = Field(default=30.0, gt=0, description="A champion older than this is retrained")
 
 
 class Settings(Section):

@@ -1,0 +1,303 @@
+"""Recorded history of a fleet, gone through in groups of entities: what training learns from, models are held against.
+
+Entities do not know of each other, so a group is as good as the whole: memory stays that of one group, and groups can
+be worked on by other processes or machines with the same result. A group goes down the road of the live job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle import Bundle
+from models.evaluate import Span
+from models.gate import Outcome
+from models.training import Learned
+from pipeline.baselines import FEATURE_NAMES
+from pipeline.events import Incident, InputError
+from pipeline.lifecycle import Evidence, Incidents
+from pipeline.recordings import Recording, read_recordings
+from pipeline.replay import NO_SCORES, run_through
+from pipeline.simulate.labels import Label
+from pipeline.stream import Judged, PartitionStream, Plan
+
+__all__ = ["Here", "History", "Spread"]
+
+ENTITIES_A_GROUP = 50
+ROWS_WANTED = 200_000
+# a multiplier of good mixing (Knuth, 1998, 6.4): which steps are sampled hangs on their time alone
+MIX = np.uint64(0x9E3779B97F4A7C15)
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Progress = Callable[[int, int], None]
+WEEK_MS = 604_800_000
+
+
+class Spread(Protocol):
+    """How groups are worked on: one after the other here, or by others elsewhere."""
+
+    def map(self, work: Callable[[_Task], Learned], tasks: Sequence[_Task]) -> Iterator[Learned]:
+        """Yield what came of each task, in order of the tasks."""
+
+
+class Here:
+    """One group after the other in this process."""
+
+    def map(self, work: Callable[[_Task], Learned], tasks: Sequence[_Task]) -> Iterator[Learned]:
+        """Yield what came of each task, in order of the tasks."""
+        return map(work, tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    sources: tuple[Path | Recording, ...]
+    entities: str
+    plan: Plan
+    bundle: Bundle | None
+    cut_ms: int
+    sample_share: float
+    excluded: tuple[Label, ...]
+
+
+class History:
+    """Recordings of a fleet, with the time that divides what is learned from what is held back.
+
+    Parameters
+    ----------
+    sources
+        Tables on disk, or recordings in memory.
+    plan
+        The same that the job runs under.
+    entities
+        Pattern of the entities wanted.
+    excluded
+        Stretches that nothing is learned from: they become gaps.
+    held_share
+        Last part of the time range, kept for threshold and evaluation; never shuffled.
+    spread
+        Who works on the groups.
+    on_progress
+        Called with (groups done, groups in all).
+    """
+
+    feature_names: tuple[str, ...] = FEATURE_NAMES
+
+    def __init__(
+        self,
+        sources: Iterable[Path | Recording],
+        plan: Plan,
+        entities: str = "*",
+        excluded: Sequence[Label] = (),
+        held_share: float = 0.2,
+        spread: Spread | None = None,
+        on_progress: Progress | None = None,
+    ) -> None:
+        self.plan = replace(plan, **NO_SCORES)  # type: ignore[arg-type]
+        self._sources, self._entities, self._excluded = list(sources), entities, tuple(excluded)
+        self._spread, self._on_progress = spread or Here(), on_progress
+        self.first_ms, self.end_ms, self.n_values = self._scan()
+        self.cut_ms = round(self.end_ms - held_share * (self.end_ms - self.first_ms))
+        self.budget_per_week = plan.budget_per_week
+
+    def learn(self, bundle: Bundle | None = None) -> Learned:
+        """Go through all of it with a bundle in force, None: a cold start; one pass.
+
+        Raises
+        ------
+        InputError
+            A table cannot be read, or nothing is left of the entities wanted.
+        """
+        return self._go(bundle, self.cut_ms, min(1.0, ROWS_WANTED / max(1, self.n_values)))
+
+    def _go(self, bundle: Bundle | None, cut_ms: int, share: float) -> Learned:
+        """One pass; rows are sampled before the cut, scores and incidents kept after it."""
+        tasks = [
+            _Task(tuple(part), self._entities, self.plan, bundle, cut_ms, share, self._excluded)
+            for part in self._groups()
+        ]
+        whole = Learned()
+        for done, learned in enumerate(self._spread.map(walk, tasks), start=1):
+            whole.add(learned)
+            if self._on_progress is not None:
+                self._on_progress(done, len(tasks))
+        if not whole.series:
+            raise InputError(f"nothing is left to learn from: no entity matches {self._entities!r}")
+        return whole
+
+    def _groups(self) -> Iterator[list[Path | Recording]]:
+        for start in range(0, len(self._sources), ENTITIES_A_GROUP):
+            yield self._sources[start : start + ENTITIES_A_GROUP]
+
+    def judge(self, bundle: Bundle | None) -> Outcome:
+        """Send a model over all of it and tell what an operator would have seen; None: the untrained baselines."""
+        began = time.process_time()
+        learned = self._go(bundle, self.first_ms, 0.0)
+        spent = time.process_time() - began
+        scores = [held[1] for held in learned.held.values()]
+        weeks = max(1, len(learned.entities)) * (self.end_ms - self.first_ms) / WEEK_MS
+        whole = np.concatenate(scores) if scores else np.zeros(0)
+        return Outcome(_spans(learned.events, self.end_ms), whole, spent, weeks)
+
+    def opened(self, learned: Learned, shift: float) -> int:
+        """Incidents that the held-back scores would have opened, were the threshold so many decades higher.
+
+        The same life cycle as the job's decides; what adaptation would have done otherwise during an incident, does
+        not come in.
+        """
+        return sum(self._opened_by(*held, shift) for held in learned.held.values())
+
+    def _opened_by(self, times: Ints, scores: Floats, thresholds: Floats, shift: float) -> int:
+        limits = np.clip(thresholds + shift / 12.0, 0.05, 1.0)
+        over = np.flatnonzero(scores >= limits)
+        incidents, opened, at = Incidents(self.plan.incidents), 0, 0
+        cool_down = self.plan.incidents.cool_down_ms
+        while at < len(times):
+            life = incidents.lives.get((0, "behaviour"))
+            if life is None or (life.status == "resolved" and times[at] - life.ended_ms > cool_down):
+                following = over[np.searchsorted(over, at) :]
+                if not len(following):
+                    return opened
+                at = int(following[0])
+            change = incidents.judge(Evidence(0, int(times[at]), float(scores[at]), float(limits[at]), 0), 0)
+            opened += change is not None and change.what == "opened"
+            at += 1
+        return opened
+
+    def _scan(self) -> tuple[int, int, int]:
+        """First and last time in ms, and the number of values, of what can be told without reading values."""
+        first, last, n_values = [], [], 0
+        for source in self._sources:
+            times, width = (source.times, len(source.metrics)) if isinstance(source, Recording) else _times(source)
+            if len(times):
+                first.append(int(times.min()) // 1_000_000)
+                last.append(int(times.max()) // 1_000_000)
+                n_values += len(times) * width
+        if not first:
+            raise InputError("there is no row in any of the tables")
+        return min(first), max(last) + 1, n_values
+
+
+def _times(path: Path) -> tuple[Ints, int]:
+    """Times in ns of a table, and how many values stand in a row."""
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    from pipeline.recordings import epoch_ns, numeric_columns
+
+    try:
+        if path.suffix == ".parquet":
+            schema = pq.read_schema(path)
+            frame = pd.read_parquet(path, columns=["timestamp"])
+            return epoch_ns(frame["timestamp"]), max(
+                1, len([n for n in schema.names if n not in ("timestamp", "label")])
+            )
+        frame = pd.read_csv(path)
+        return epoch_ns(frame["timestamp"]), len(numeric_columns(frame))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is not a table with a column timestamp: {error}") from error
+
+
+def walk(task: _Task) -> Learned:
+    """Send a group down the road; keep rows of before the cut, scores and incidents of after it, and the state."""
+    recordings = [one for one in _read(task.sources) if fnmatchcase(one.entity, task.entities)]
+    if not recordings:
+        return Learned()
+    learned = Learned(digests={one.entity: _digest(one) for one in recordings})
+    learned.n_samples = sum(int(np.isfinite(one.values).sum()) for one in recordings)
+    recordings = [_without(one, task.excluded) for one in recordings]
+    stream = PartitionStream(task.plan, "training", 0, task.bundle)
+    watcher = _Watcher(task.cut_ms, task.sample_share)
+    stream.observer = watcher.see
+    for result in run_through(stream, recordings, None):
+        learned.events += [event.data for event in result.incidents if _ms(event.data.started_at) >= task.cut_ms]
+    names = [entity for entity, _ in stream.catalog.entities]
+    watcher.lay_down(learned, names)
+    state = stream.learned("", "")
+    learned.series, learned.entities = state.series, state.entities
+    learned.classes = dict(stream.catalog.entities)
+    return learned
+
+
+@dataclass(slots=True)
+class _Watcher:
+    """Keeps a share of the feature rows before the cut, chosen by time, and every score after it."""
+
+    cut_ms: int
+    share: float
+    rows: list[Floats] = field(default_factory=list)
+    groups: list[Ints] = field(default_factory=list)
+    scores: list[Floats] = field(default_factory=list)
+
+    def see(self, judged: Judged) -> None:
+        """Take one wave."""
+        wave, scored = judged.wave, judged.scored
+        first = wave.bounds[:-1]
+        warm = np.repeat(~scored.warming, np.diff(wave.bounds))
+        mixed = (wave.time_ms.astype(np.uint64) // np.uint64(1000)) * MIX
+        chosen = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53 < self.share
+        chosen &= warm & (wave.time_ms < self.cut_ms)
+        if chosen.any():
+            self.rows.append(judged.features[chosen].copy())
+        held = ~scored.warming & (wave.time_ms[first] >= self.cut_ms)
+        if held.any():
+            self.groups.append(np.column_stack([wave.entity[first][held], wave.time_ms[first][held]]))
+            self.scores.append(np.column_stack([scored.score[held], scored.threshold[held]]))
+
+    def lay_down(self, learned: Learned, names: Sequence[str]) -> None:
+        """Put what was kept into arrays, the scores by entity in order of time."""
+        learned.rows = np.concatenate(self.rows) if self.rows else np.zeros((0, len(FEATURE_NAMES)))
+        if not self.groups:
+            return
+        groups, scores = np.concatenate(self.groups), np.concatenate(self.scores)
+        order = np.lexsort((groups[:, 1], groups[:, 0]))
+        groups, scores = groups[order], scores[order]
+        cuts = np.flatnonzero(np.diff(groups[:, 0], prepend=-1, append=-1))
+        for a, b in pairwise(cuts):
+            part = slice(a, b)
+            learned.held[names[groups[a, 0]]] = (groups[part, 1].copy(), *scores[part].T.copy())
+
+
+def _read(sources: Sequence[Path | Recording]) -> list[Recording]:
+    in_memory = [one for one in sources if isinstance(one, Recording)]
+    return in_memory + read_recordings([one for one in sources if isinstance(one, Path)])
+
+
+def _without(one: Recording, excluded: Sequence[Label]) -> Recording:
+    mine = [label for label in excluded if label.entity == one.entity]
+    if not mine:
+        return one
+    times_ms, values = one.times // 1_000_000, one.values.copy()
+    for label in mine:
+        values[(times_ms >= label.start_ms) & (times_ms < label.end_ms)] = np.nan
+    return replace(one, values=values)
+
+
+def _digest(one: Recording) -> str:
+    digest = hashlib.sha256("\x1f".join([one.entity, *one.metrics]).encode())
+    digest.update(one.times.tobytes())
+    digest.update(one.values.tobytes())
+    return digest.hexdigest()
+
+
+def _spans(incidents: Sequence[Incident], end_ms: int) -> list[Span]:
+    """Each incident on the behaviour track once: from its start to its end, or to the end of all."""
+    last = {one.incident_id: one for one in incidents if one.track == "behaviour"}
+    known = {one.incident_id: _ms(one.detected_at) for one in reversed(incidents)}
+    return [
+        Span(one.entity.id, _ms(one.started_at), _ms(one.ended_at) if one.ended_at else end_ms, known[one.incident_id])
+        for one in last.values()
+    ]
+
+
+def _ms(time: str) -> int:
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
