@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "foreshock needs Python 3.11 or newer")'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[broker,notebooks]' --group dev
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[broker,dask,notebooks]' --group dev
 	@touch $(STAMP)
 
 test: lint ## everything that proves the project, on a real broker, in under ten minutes

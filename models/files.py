@@ -150,7 +150,7 @@ class _Writer:
         if type(value).__name__ in RECORDS:
             return {
                 "record": type(value).__name__,
-                "fields": {f.name: self.pack(getattr(value, f.name)) for f in fields(value)},
+                "fields": {f.name: self.pack(getattr(value, f.name)) for f in fields(value) if f.init},
             }
         if isinstance(value, (list, tuple)):
             return {"tuple": [self.pack(one) for one in value]}

@@ -60,5 +60,8 @@ def over_dask(address: str) -> Iterator[Spread]:
     if number and not number.isdigit():
         raise SettingsError(f"--dask {address}: should be local, local:N or the address of a scheduler")
     options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
-    with distributed.LocalCluster(n_workers=int(number) if number else None, **options) as cluster, distributed.Client(cluster) as client:
+    with (
+        distributed.LocalCluster(n_workers=int(number) if number else None, **options) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         yield _Dask(client)

@@ -15,10 +15,12 @@ from pipeline.cli import (
     evaluate,
     explain,
     incidents,
+    models,
     rekey,
     run,
     send,
     simulate,
+    train,
     version,
 )
 from pipeline.cli.helptext import dress
@@ -57,6 +59,8 @@ app.add_typer(simulate.app)
 app.add_typer(decode.app)
 app.add_typer(backtest.app)
 app.add_typer(explain.app)
+app.add_typer(train.app)
+app.add_typer(models.app, name="models")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(broker.app, name="broker")
 app.add_typer(config.app, name="config")
