@@ -51,7 +51,7 @@ def save(bundle: Bundle, folder: Path) -> str:
     writer = _Writer()
     content = writer.pack(bundle)
     (folder / CONTENT).write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
-    np.savez(folder / ARRAYS, allow_pickle=False, **writer.arrays)
+    _write_arrays(folder / ARRAYS, writer.arrays)
     names = [CONTENT, ARRAYS, *writer.write_estimators(folder)]
     manifest = {
         "schema": SCHEMA,
@@ -126,6 +126,14 @@ def _manifest(folder: Path, digest: str) -> dict[str, Any]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    """As np.savez, but without the time of day: equal bundles of arrays are equal files."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -11,6 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from models.bundle import Bundle
+from models.registry import Registry
+from pipeline.baselines import FEATURE_NAMES
 from pipeline.codecs import FORMATS
 from pipeline.dialect import RSYSLOG, Dialect, JsonMapping
 from pipeline.events import Counts, SettingsError
@@ -21,6 +24,7 @@ from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Source
 from pipeline.kafka.topics import Topics, count_partitions, create, ensure
 from pipeline.lifecycle import IncidentPlan
+from pipeline.operate.champion import ChampionWatch
 from pipeline.operate.slot import transactional_id
 from pipeline.operate.summary import Standing, difference, in_words
 from pipeline.rekey import Rekey, RekeyParts, RekeyPlan
@@ -33,7 +37,7 @@ from pipeline.stream import Plan
 from pipeline.takeover import JobPlan, Parts
 from pipeline.warm import compile_kernels
 
-__all__ = ["client_options", "dialect_of", "make_job", "make_rekey", "plan_of", "topics_of"]
+__all__ = ["client_options", "dialect_of", "make_job", "make_rekey", "make_watch", "plan_of", "topics_of"]
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +170,13 @@ def make_job(settings: Settings) -> Job:
         summary_every_seconds=settings.job.summary_every_seconds,
     )
     return Job(parts, job_plan, _teller())
+
+
+def make_watch(settings: Settings, serve: Callable[[Bundle], None]) -> ChampionWatch:
+    """Build the watch that hands champions to a job; it has not begun to look."""
+    models = settings.models
+    registry = Registry(models.name, models.uri, models.trusted_types)
+    return ChampionWatch(registry, FEATURE_NAMES, serve, models.poll_seconds)
 
 
 def make_rekey(settings: Settings) -> Rekey:

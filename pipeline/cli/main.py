@@ -17,6 +17,7 @@ from pipeline.cli import (
     incidents,
     models,
     rekey,
+    retrain,
     run,
     send,
     simulate,
@@ -60,6 +61,7 @@ app.add_typer(decode.app)
 app.add_typer(backtest.app)
 app.add_typer(explain.app)
 app.add_typer(train.app)
+app.add_typer(retrain.app)
 app.add_typer(models.app, name="models")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(broker.app, name="broker")

@@ -49,13 +49,17 @@ def run(
     short = [f"source.topics={','.join(topics)}"] if topics else []
     short += [f"source.start={start}"] if start is not None else []
     settings = loaded(config, [*(overrides or []), *short], bootstrap).settings
-    from pipeline.app import make_job
+    from pipeline.app import make_job, make_watch
     from pipeline.operate.log import set_up
 
     set_up(settings.job.log_format)
     job = make_job(settings)
     stop_on_signals(job.stop)
+    watch = make_watch(settings, job.serve_model)
+    if settings.models.poll_seconds:
+        watch.start()
     job.run()
+    watch.stop()
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:

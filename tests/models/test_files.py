@@ -58,6 +58,10 @@ def test_what_is_loaded_is_what_was_saved_to_the_bit(bundle, folder):
     np.testing.assert_array_equal(again.card.edges["host"], bundle.card.edges["host"])
 
 
+def test_equal_bundles_have_equal_digests(bundle, tmp_path):
+    assert files.save(bundle, tmp_path / "one") == files.save(bundle, tmp_path / "two")
+
+
 def test_a_bundle_of_the_first_schema_is_still_read():
     again = files.load(FIXTURE)
     assert json.loads((FIXTURE / "manifest.json").read_text())["schema"] == 1

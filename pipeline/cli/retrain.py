@@ -1,0 +1,123 @@
+"""``foreshock retrain``: made for cron; trains on the last window if drift or age asks for it, and says what it did."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.histories import Dask, Data, Entities, Exclude, FromTopic, Labels, Since, Until, Wanted, history_of
+from pipeline.cli.options import Bootstrap, Config, Set, loaded
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+    from models.registry import Registry
+    from pipeline.settings import Settings
+
+__all__ = ["app"]
+
+app = typer.Typer()
+DAY_SECONDS = 86_400
+
+
+@app.command()
+def retrain(
+    data: Data = None,
+    topic: FromTopic = "",
+    since: Since = "",
+    until: Until = "",
+    entities: Entities = "*",
+    exclude: Exclude = None,
+    exclude_incidents: Annotated[
+        bool, typer.Option("--exclude-incidents", help="Learn nothing from published incidents.")
+    ] = False,
+    labels: Labels = None,
+    always: Annotated[bool, typer.Option("--always", help="Even if neither drift nor age asks for it.")] = False,
+    dask: Dask = "",
+    config: Config = None,
+    overrides: Set = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Train on the first four fifths of a window, compare on the last, promote if the written rule allows it.
+
+    Only if the features drifted from the champion's training (population stability index above 0.25), the champion is
+    older than models.retrain_after_days, or there is none. One paragraph says what was done and why.
+
+    Examples:
+
+      foreshock retrain --from-topic telemetry --since 2026-01-01 --exclude-incidents
+
+      foreshock retrain --data last-month/ --labels labels.csv --always
+    """
+    from pipeline.cli.train import registry_of
+
+    settings = loaded(config, overrides, bootstrap).settings
+    wanted = Wanted(tuple(data or ()), topic, since, until, entities, exclude, exclude_incidents, dask)
+    registry = registry_of(settings)
+    cut_ms, reason = _asked_for(settings, registry, wanted, always)
+    if not reason.startswith("because"):
+        typer.echo(f"Nothing was trained: {reason}.")
+        return
+    cut = datetime.fromtimestamp(cut_ms / 1000, UTC).isoformat()
+    typer.echo(_retrained(settings, registry, (replace(wanted, until=cut), replace(wanted, since=cut)), labels, reason))
+
+
+def _retrained(settings: Settings, registry: Registry, windows: tuple[Wanted, Wanted], labels: object, why: str) -> str:
+    from pathlib import Path
+
+    from models.errors import PromotionRefused
+    from models.gate import NOBODY, Rule, champion_of, promote
+    from pipeline.cli.models import compared
+    from pipeline.cli.train import register, trained
+
+    champion = champion_of(registry)
+    made = trained(settings, windows[0], champion.card.detector if champion else "baseline")
+    version = register(registry, made, "challenger")
+    pair = (champion.version if champion else NOBODY, version)
+    told = compared(settings, registry, pair, windows[1], labels if isinstance(labels, Path) else None)
+    done = (
+        f"Trained version {version} ({made.bundle.card.detector}) {why}; over {told.entity_weeks:.2f} entity-weeks it "
+        f"had {told.after.incidents} incidents, {pair[0]} had {told.before.incidents}; {told.agreement:.0%} of all "
+        "overlap"
+    )
+    try:
+        promote(registry, version, Rule(), told)
+    except PromotionRefused as refused:
+        return f"{done}. It stays challenger: {'; '.join(refused.reasons)}."
+    return f"{done}. It is champion now."
+
+
+def _asked_for(settings: Settings, registry: Registry, wanted: Wanted, always: bool) -> tuple[int, str]:
+    """Where the window is cut, and why to train, beginning with ``because``, or why not to."""
+    from models.drift import MOVED
+    from models.gate import champion_of
+
+    champion = champion_of(registry)
+    with history_of(settings, wanted) as history:
+        cut_ms = history.cut_ms
+        if always or champion is None:
+            return cut_ms, "because it was asked for" if always else "because there was no champion yet"
+        days = (time.time() - registry.version(champion.version).created_ms / 1000) / DAY_SECONDS
+        if days > settings.models.retrain_after_days:
+            return cut_ms, f"because version {champion.version} is {days:.0f} days old"
+        moved, where = _drift(champion, history.learn().rows)
+    if moved > MOVED:
+        return cut_ms, f"because {where} drifted from the training of version {champion.version} (PSI {moved:.2f})"
+    return cut_ms, f"version {champion.version} is {days:.0f} days old and no feature moved (PSI at most {moved:.2f})"
+
+
+def _drift(champion: Bundle, rows: object) -> tuple[float, str]:
+    """The greatest drift over classes and features, and the feature's name."""
+    import numpy as np
+
+    from models.drift import histogram, stability_index
+
+    found = [(0.0, "nothing")]
+    today = np.asarray(rows)
+    for entity_class, edges in champion.card.edges.items():
+        index = stability_index(champion.card.reference[entity_class], histogram(today, edges))
+        found.append((float(index.max()), champion.card.feature_names[int(index.argmax())]))
+    return max(found)

@@ -1,0 +1,191 @@
+"""A model's whole life on a real broker and a real MLflow: trained, refused, promoted, swapped in, taken back."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+
+import msgspec
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from models.registry import Registry
+from pipeline.cli.main import main
+from pipeline.codecs.encode import encode_json
+from pipeline.events import CloudEvent, Decision, Kind, ScoreRow
+from pipeline.kafka.topics import create
+from pipeline.simulate.fleet import Fleet
+from pipeline.simulate.labels import Label, write_labels
+from pipeline.simulate.records import wide_table
+from pipeline.simulate.telemetry import telemetry
+
+T0 = 1_767_225_600_000
+MINUTE = 60_000
+FLEET = Fleet(n_hosts=3, n_metrics=4, seed=11)
+N_PAST, N_LATER, N_LIVE = 2_400, 800, 150
+FAULT = range(100, 130)
+WAIT_SECONDS = 90
+
+
+def stretch_of(first, n_steps, faults):
+    """Healthy telemetry from a step on, with the first metric of a host far too high at the steps given."""
+    stretch = telemetry(FLEET, [], T0 + first * MINUTE, n_steps)
+    for host, steps in faults:
+        stretch.values[host][steps.start : steps.stop, 0] += 120.0
+    return stretch
+
+
+def write(folder, stretch):
+    folder.mkdir()
+    for host in FLEET.hosts:
+        wide_table(stretch, host).to_parquet(folder / f"{host}.parquet")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Short and long clean history, one full of the faults to be found, and a later stretch whose faults are known."""
+    folder = tmp_path_factory.mktemp("models")
+    write(folder / "short", stretch_of(800, 1_600, []))
+    write(folder / "long", stretch_of(0, N_PAST, []))
+    often = [(host, range(at, at + 30)) for host in FLEET.hosts for at in range(120, N_PAST - 40, 90)]
+    write(folder / "contaminated", stretch_of(0, N_PAST, often))
+    known = [(host, range(at, at + 30)) for host in FLEET.hosts for at in (300, 600)]
+    write(folder / "later", stretch_of(N_PAST, N_LATER, known))
+    begin = T0 + N_PAST * MINUTE
+    labels = [Label(host, begin + s.start * MINUTE, begin + s.stop * MINUTE) for host, s in known]
+    write_labels(folder / "labels.csv", labels)
+    return folder
+
+
+@pytest.fixture
+def models(mlflow_store, tmp_path, capsys):
+    uri = mlflow_store(tmp_path)
+
+    def call(*arguments, status=0):
+        with pytest.raises(SystemExit) as left:
+            main([*map(str, arguments), "--set", f"models.uri={uri}"])
+        told = capsys.readouterr()
+        assert left.value.code == status, told.err
+        return told.out if status == 0 else told.err
+
+    call.registry = Registry("foreshock", uri)
+    return call
+
+
+class Live:
+    """A running job that looks for champions, and the topic that it reads."""
+
+    def __init__(self, bootstrap, topic, uri, folder):
+        self.bootstrap, self.topic, self.log_path = bootstrap, topic, folder / "job.log"
+        create({"bootstrap_servers": bootstrap}, topic)
+        settings = {
+            "kafka.bootstrap_servers": bootstrap,
+            "kafka.topic_prefix": topic,
+            "kafka.group": topic,
+            "source.topics": topic,
+            "source.start": "earliest",
+            "state.folder": folder / "state",
+            "scores.publish_all": "true",
+            "models.uri": uri,
+            "models.poll_seconds": "0.5",
+        }
+        overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+        with self.log_path.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline", "run", *overrides], stdout=log, stderr=log
+            )
+        self.producer = KafkaProducer(bootstrap_servers=bootstrap, linger_ms=5)
+        self.n_records = self.n_samples = 0
+
+    def wait_for(self, what, deadline=WAIT_SECONDS):
+        began = time.monotonic()
+        while time.monotonic() - began < deadline:
+            if self.log_path.read_text().count(what):
+                return time.monotonic() - began
+            assert self.process.poll() is None, self.log_path.read_text()
+            time.sleep(0.1)
+        pytest.fail(f"{what!r} did not come within {deadline} s:\n{self.log_path.read_text()[-3000:]}")
+
+    def send(self, stretch):
+        for step, time_ms in enumerate(stretch.times_ms.tolist()):
+            for host in FLEET.hosts:
+                values = stretch.values[host][step].tolist()
+                pairs = zip(FLEET.metrics, values, strict=True)
+                rows = [(host, m, (), time_ms * 1_000_000, v, Kind.GAUGE) for m, v in pairs if v == v]
+                self.producer.send(self.topic, encode_json(rows), host.encode())
+                self.n_records, self.n_samples = self.n_records + 1, self.n_samples + len(rows)
+        self.producer.flush(timeout=30)
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, group_id=self.topic, enable_auto_commit=False)
+        began = time.monotonic()
+        while (consumer.committed(TopicPartition(self.topic, 0)) or 0) < self.n_records:
+            assert time.monotonic() - began < WAIT_SECONDS, self.log_path.read_text()[-3000:]
+            time.sleep(0.2)
+        consumer.close(autocommit=False)
+
+    def read(self, name, kind):
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, isolation_level="read_committed")
+        partition = TopicPartition(f"{self.topic}.{name}", 0)
+        consumer.assign([partition])
+        consumer.seek_to_beginning(partition)
+        end, values = consumer.end_offsets([partition])[partition], []
+        while consumer.position(partition) < end:
+            values += [one.value for found in consumer.poll(timeout_ms=500).values() for one in found]
+        consumer.close(autocommit=False)
+        return [msgspec.json.decode(value, type=kind) for value in values]
+
+    def versions(self):
+        return [e.data.model.version for e in self.read("incidents", CloudEvent) if e.data.revision == 1]
+
+    def stop(self):
+        self.producer.close(timeout=10)
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=15) == 0
+
+
+def test_a_model_is_trained_refused_promoted_swapped_in_and_taken_back(broker, fresh, models, data, tmp_path):
+    over = ("--data", data / "later", "--labels", data / "labels.csv")
+    models("train", "--data", data / "short")
+    models("models", "compare", "untrained", "1", *over)
+    models("models", "promote", "1", "--force", "--because", "the first")
+    live = Live(broker, fresh("models"), models.registry.uri, tmp_path)
+    live.wait_for("the champion is version 1")
+    first = N_PAST + N_LATER
+    live.send(stretch_of(first, N_LIVE, [(FLEET.hosts[0], FAULT)]))
+    assert set(live.versions()) == {"1"}
+
+    models("train", "--data", data / "contaminated", "--alias", "none")
+    models("models", "compare", "champion", "2", *over)
+    assert "faults, the champion" in models("models", "promote", "2", status=3)
+
+    models("train", "--data", data / "long", "--alias", "none")
+    told = json.loads(models("models", "compare", "champion", "3", *over, "--json"))
+    assert told["after"]["event_recall"] >= told["before"]["event_recall"] > 0.5
+    models("models", "promote", "3")
+    assert live.wait_for("the champion is version 3", 5.0) < 5.0
+    live.send(stretch_of(first + N_LIVE, N_LIVE, [(FLEET.hosts[1], FAULT)]))
+    assert live.versions()[-1] == "3"
+
+    models("models", "rollback")
+    began = live.log_path.read_text().count("the champion is version 1")
+    deadline = time.monotonic() + 5.0
+    while live.log_path.read_text().count("the champion is version 1") == began == 1:
+        assert time.monotonic() < deadline, live.log_path.read_text()[-2000:]
+        time.sleep(0.1)
+    live.send(stretch_of(first + 2 * N_LIVE, N_LIVE, [(FLEET.hosts[2], FAULT)]))
+    live.stop()
+    versions = live.versions()
+    assert versions[-1] == "1"
+    assert [v for i, v in enumerate(versions) if i == 0 or v != versions[i - 1]] == ["1", "3", "1"]
+
+    swaps = [one for one in live.read("decisions", Decision) if one.kind == "model"]
+    assert next(one.value["hash"] for one in swaps) == swaps[2].value["hash"] != swaps[1].value["hash"]
+    assert 0 <= swaps[0].offset < swaps[1].offset < swaps[2].offset <= live.n_records
+    scores = [(row.entity, row.time_ms) for row in live.read("scores", ScoreRow)]
+    assert len(scores) == len(set(scores))
+    judged = {host: sorted(t for e, t in scores if e == host) for host in FLEET.hosts}
+    for times in judged.values():
+        assert all(b - a == MINUTE for a, b in pairwise(times))
+        assert len(times) >= 3 * N_LIVE - 10
+    assert live.n_samples == 3 * N_LIVE * len(FLEET.hosts) * len(FLEET.metrics)
