@@ -90,7 +90,10 @@ class Rule:
         default=0.0, metadata={"says": "Share of labelled faults that it may miss beyond the champion's misses"}
     )
     budget_factor_max: float = field(
-        default=1.0, metadata={"says": "Incidents an entity and week, in alert budgets; or no more than the champion's"}
+        default=1.0,
+        metadata={
+            "says": "Incidents (if faults are labelled: false ones) an entity and week, in alert budgets; or the champion's"
+        },
     )
     false_factor_max: float = field(
         default=1.25, metadata={"says": "False incidents on labelled stretches, in those of the champion (plus one)"}
@@ -114,9 +117,11 @@ class Rule:
                 out.append(
                     f"it finds {b.event_recall:.0%} of {told.n_events} faults, the champion {a.event_recall:.0%}"
                 )
-        limit = max(self.budget_factor_max * told.budget_per_week, a.per_entity_week)
-        if b.per_entity_week > limit + 1e-9:
-            out.append(f"{b.per_entity_week:.2f} incidents an entity and week, at most {limit:.2f} are allowed")
+        before, after = (_load(side, told.entity_weeks) for side in (a, b))
+        limit = max(self.budget_factor_max * told.budget_per_week, before)
+        if after > limit + 1e-9:
+            what = "incidents" if b.false is None else "false incidents"
+            out.append(f"{after:.2f} {what} an entity and week, at most {limit:.2f} are allowed")
         if a.false is not None and b.false is not None and b.false > self.false_factor_max * a.false + 1:
             out.append(f"{b.false} false incidents, the champion has {a.false}")
         if b.cpu_seconds > self.cost_factor_max * a.cpu_seconds + 1.0:
@@ -265,6 +270,11 @@ def _side(outcome: Outcome, bundle: Bundle | None, events: Sequence[Span]) -> Si
         cpu_seconds=outcome.cpu_seconds,
         megabytes=size / 1e6,
     )
+
+
+def _load(side: Side, entity_weeks: float) -> float:
+    """Incidents an entity and week that nobody can be glad of: where faults are labelled, the false ones alone."""
+    return side.per_entity_week if side.false is None else side.false / max(entity_weeks, 1e-9)
 
 
 def _agreement(a: Sequence[Span], b: Sequence[Span]) -> float:

@@ -17,10 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.codecs.capture import read_capture
-    from pipeline.notebook import Verdict, backtest, features, incidents, read_samples
+    from pipeline.notebook import Verdict, backtest, features, incidents, read_samples, recorded
     from pipeline.subscriber import Where, subscribe
 
-__all__ = ["Verdict", "Where", "backtest", "features", "incidents", "read_capture", "read_samples", "subscribe"]
+__all__ = [
+    "Verdict",
+    "Where",
+    "backtest",
+    "features",
+    "incidents",
+    "read_capture",
+    "read_samples",
+    "recorded",
+    "subscribe",
+]
 
 _HOMES = {
     "Verdict": "pipeline.notebook",
@@ -30,6 +40,7 @@ _HOMES = {
     "incidents": "pipeline.notebook",
     "read_capture": "pipeline.codecs.capture",
     "read_samples": "pipeline.notebook",
+    "recorded": "pipeline.notebook",
     "subscribe": "pipeline.subscriber",
 }
 

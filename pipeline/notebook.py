@@ -14,7 +14,7 @@ Every function goes down the road of the live job; nothing here computes anythin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -32,17 +32,19 @@ from pipeline.codecs import decode
 from pipeline.codecs.capture import read_capture
 from pipeline.codecs.report import frame_of
 from pipeline.events import CloudEvent
-from pipeline.frames import long_table, of_recordings, send
+from pipeline.frames import long_table, of_recordings, send, to_recordings
+from pipeline.history import History
 from pipeline.kafka.follow import read_all, read_between
 from pipeline.recordings import read_recordings
 from pipeline.settings import Settings, load
+from pipeline.simulate.labels import Label
 from pipeline.stream import Judged, PartitionStream
 from pipeline.subscriber import events_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Verdict", "backtest", "features", "incidents", "read_samples"]
+__all__ = ["Verdict", "backtest", "features", "incidents", "read_samples", "recorded"]
 
 Time = str | datetime | pd.Timestamp | None
 
@@ -130,6 +132,21 @@ def features(samples: pd.DataFrame, bundle: Bundle | None = None, config: str | 
     empty = pd.DataFrame(columns=["time", "entity", "series", "value", *FEATURE_NAMES])
     table = pd.concat(parts, ignore_index=True) if parts else empty
     return table.assign(time=pd.to_datetime(table["time"], unit="ms", utc=True))
+
+
+def recorded(samples: pd.DataFrame, labels: Sequence[Label] = (), config: str | None = None) -> History:
+    """A history to train on (``models.train``) or to compare models over (``models.compare``).
+
+    Parameters
+    ----------
+    samples
+        From :func:`read_samples`.
+    labels
+        Stretches that nothing is to be learned from.
+    config
+        The job's configuration file.
+    """
+    return History(to_recordings(samples), plan_of(_load(config, None)), excluded=labels)
 
 
 @dataclass(frozen=True, slots=True)
