@@ -91,9 +91,7 @@ class Rule:
     )
     budget_factor_max: float = field(
         default=1.0,
-        metadata={
-            "says": "Incidents (if faults are labelled: false ones) an entity and week, in alert budgets; or the champion's"
-        },
+        metadata={"says": "Incidents (false ones if faults are labelled) a week and entity, in alert budgets"},
     )
     false_factor_max: float = field(
         default=1.25, metadata={"says": "False incidents on labelled stretches, in those of the champion (plus one)"}
