@@ -1,5 +1,8 @@
 """Rules that people write: resolved once a series, bending what is seen, named in what is told."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,3 +119,13 @@ def test_rules_come_from_the_settings_and_a_wrong_one_is_named(tmp_path):
     file.write_text("detection:\n  rules:\n    - {metric: b, direction: sideways}\n")
     with pytest.raises(SettingsError, match=r"detection\.rules.*'up'"):
         load(str(file), (), {})
+
+
+def test_the_rules_of_the_readme_are_rules(tmp_path):
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(watch:.*?)```", readme, re.DOTALL)
+    (tmp_path / "foreshock.yaml").write_text(block)
+    plan = plan_of(load(str(tmp_path / "foreshock.yaml"), (), {}).settings)
+    assert [rule.ignore for rule in plan.rules] == [False, True, False]
+    assert not plan.watch.wants(SeriesIdentity("test-1", "host", "load"))
+    assert plan.watch.wants(SeriesIdentity("web-1", "host", "load"))
