@@ -92,12 +92,9 @@ def healthy(
 
 def red_noise(rng: np.random.Generator, n: int, deviation: float, memory: float) -> np.ndarray:
     """First-order autoregressive noise of a given standard deviation, shape (n,)."""
-    steps = rng.normal(scale=deviation * np.sqrt(1 - memory**2), size=n)
-    out, level = np.empty(n), rng.normal(scale=deviation)
-    for i in range(n):
-        level = memory * level + steps[i]
-        out[i] = level
-    return out
+    steps = rng.normal(scale=deviation * np.sqrt(1 - memory**2), size=n) / (1 - memory)
+    steps[0] = rng.normal(scale=deviation)
+    return pd.Series(steps).ewm(alpha=1 - memory, adjust=False).mean().to_numpy(copy=True)
 
 
 def _zone_offsets(seconds: np.ndarray, zone: str) -> np.ndarray:
