@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 
+import cramjam
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline.catalog import Catalog
 from pipeline.codecs import FORMATS, decode
 from pipeline.codecs.encode import ENCODERS
+from pipeline.codecs.writer import MOST_REJECTED_PARTS
 from pipeline.events import Kind, Records
 
 GOOD = [("db-03", f"disk.used{n}", (("device", "vda"),), 10**18 + n, 61.5 + n, Kind.GAUGE) for n in range(3)]
@@ -65,6 +67,10 @@ def plain(**changes: object) -> bytes:
         ("absurd_time", plain(timestamp="9999-12-31T23:59:59Z")),
         ("bad_time", plain(timestamp="2026-02-30T00:00:00Z")),
         ("bad_time", plain(timestamp="yesterday")),
+        ("bad_time", plain(timestamp="1e999999999")),
+        ("no_time", plain(timestamp="1e-999999999")),
+        ("bad_time", b"PUTVAL a/b/c 1e999999999:1"),
+        ("too_many_values", b"PUTVAL a/b/c 1767571200" + b":1" * 1000),
         ("bad_time", plain(timestamp=[1])),
         ("bad_kind", plain(kind="histogram")),
         ("bad_labels", plain(labels=[1])),
@@ -167,6 +173,20 @@ def test_a_full_quota_refuses_samples_and_counts_them() -> None:
 def test_an_unknown_format_name_is_an_error_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="unknown format 'influxx'; known are otlp-proto"):
         decode(records_of(b""), Catalog(), ["influxx"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"metric":1}\n' * 100_000,
+        b"[" + b"1," * 1_000_000 + b"1]",
+        bytes(cramjam.snappy.compress_raw(b"\x0a\x00" * 2**20)),
+        b"a.b.c\n" * 100_000,
+    ],
+)
+def test_a_record_of_nothing_but_rejected_parts_is_given_up(value: bytes) -> None:
+    (rejected,) = decode(records_of(b"a.b 1 1767571200\n" + value if value[:1] == b"a" else value), Catalog()).rejected
+    assert rejected.detail.endswith(f"(and {MOST_REJECTED_PARTS} more)")
 
 
 def test_many_lines_with_open_quotes_cost_no_more_than_their_length() -> None:

@@ -25,7 +25,7 @@ from pipeline.codecs import (
 )
 from pipeline.codecs.buckets import Distribution
 from pipeline.codecs.probes import format_of
-from pipeline.codecs.writer import SampleWriter
+from pipeline.codecs.writer import Hopeless, SampleWriter
 from pipeline.dialect import DEFAULT, Dialect
 from pipeline.events import CodecError, Records, Rejected, SampleBatch, SourceClock
 
@@ -140,6 +140,8 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
             out.reject(error.reason, error.detail)
         except RecursionError as error:
             out.reject("too_deep", str(error)[:200])
+        except Hopeless:
+            continue
     return Decoded(
         samples=out.batch(),
         rejected=_rejected(records, out),

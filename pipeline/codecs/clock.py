@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from pipeline.events import CodecError
 
@@ -84,7 +84,7 @@ def time_ns(value: object) -> int:
         try:
             number = Decimal(value)
             return int(number * _scale(number)) if abs(number) < _BEYOND else epoch_ns(math.inf)
-        except InvalidOperation as error:
+        except ArithmeticError as error:  # not a number, or one beyond what decimals can hold
             raise CodecError("bad_time", repr(value)) from error
     return rfc3339_ns(value)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["RISING_TYPES", "metric_of"]
+__all__ = ["MOST_SOURCES", "RISING_TYPES", "metric_of"]
+
+MOST_SOURCES = 256  # values of one value list; real types have below twenty
 
 # Types of types.db whose data sources count up (DERIVE or COUNTER), of the plugins that are in common use.
 RISING_TYPES = frozenset(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.codecs.clock import time_ns
-from pipeline.codecs.collectd import metric_of
+from pipeline.codecs.collectd import MOST_SOURCES, metric_of
 from pipeline.codecs.json_input import parsed
 from pipeline.codecs.scalars import label_text, number
 from pipeline.codecs.units import unit_of
@@ -45,6 +45,8 @@ def _write(row: Any, out: SampleWriter) -> None:
     values, types, sources = (row.get(key) for key in ("values", "dstypes", "dsnames"))
     if not (isinstance(values, list) and isinstance(types, list) and len(types) == len(values)):
         raise CodecError("bad_value_list", repr(row)[:60])
+    if len(values) > MOST_SOURCES:
+        raise CodecError("too_many_values", f"{len(values)}")
     if not isinstance(sources, list) or len(sources) != len(values):
         sources = ["value"] if len(values) == 1 else [str(place) for place in range(len(values))]
     parts = [row.get(key) or "" for key in _NAMES]

@@ -33,6 +33,8 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     except (DecodeError, RecursionError) as error:
         raise CodecError("bad_protobuf", str(error)[:200]) from error
     for resource in message.resource_metrics:
+        if not resource.scope_metrics:
+            continue
         source = source_of(out.dialect, _attributes(resource.resource.attributes))
         for scope in resource.scope_metrics:
             for metric in scope.metrics:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from pipeline.codecs.clock import time_ns
-from pipeline.codecs.collectd import RISING_TYPES, metric_of
+from pipeline.codecs.collectd import MOST_SOURCES, RISING_TYPES, metric_of
 from pipeline.codecs.scalars import number
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
@@ -54,6 +54,8 @@ def _write(line: str, out: SampleWriter, record_time_ms: int) -> None:
     host, plugin, type_name = _parts(identifier)
     for value_list in found.group(3).split():
         when, *values = value_list.split(":")
+        if len(values) > MOST_SOURCES:
+            raise CodecError("too_many_values", f"{len(values)} in {line[:60]!r}")
         if not values:
             raise CodecError("no_value", repr(line[:60]))
         moment = record_time_ms * 10**6 if when == "N" else time_ns(when)

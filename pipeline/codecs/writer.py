@@ -15,10 +15,15 @@ from pipeline.dialect import DEFAULT, Dialect
 from pipeline.events import CodecError, Origin, SampleBatch, SeriesIdentity, SourceClock
 from pipeline.names import MAX_LABELS, MAX_NAME_CHARS
 
-__all__ = ["SampleWriter"]
+__all__ = ["Hopeless", "SampleWriter"]
 
+MOST_REJECTED_PARTS = 10_000  # of one record
 MAX_TIME_NS = 7_258_118_400_000_000_000  # 2200-01-01: beyond it a time is a mistake, not a future
 COLUMNS = (("series_id", "i"), ("time", "q"), ("value", "d"), ("kind", "B"), ("start", "q"), ("record", "i"))
+
+
+class Hopeless(Exception):
+    """A record of which more parts were rejected than any sender sends; what was read of it before stays."""
 
 
 class SampleWriter:
@@ -152,9 +157,17 @@ class SampleWriter:
         self.noted[reason] = self.noted.get(reason, 0) + 1
 
     def reject(self, reason: str, detail: str) -> None:
-        """Note that a part of the current record could not become samples; the first reason is told."""
+        """Note that a part of the current record could not become samples; the first reason is told.
+
+        Raises
+        ------
+        Hopeless
+            So many parts were rejected that the rest of the record is not worth reading.
+        """
         first = self.rejections.get(self.record, (reason, detail, 0))
         self.rejections[self.record] = (first[0], first[1], first[2] + 1)
+        if first[2] >= MOST_REJECTED_PARTS:
+            raise Hopeless
 
     def batch(self) -> SampleBatch:
         """Everything collected so far, as arrays of shape (n_samples,)."""
