@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -134,14 +135,7 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
             out.reject("unexpected_format", f"{name}, where {', '.join(allowed)} are expected")
             continue
         by_format[name] = by_format.get(name, 0) + 1
-        try:
-            CODECS[name].decode(value, out, records.times[row])
-        except CodecError as error:
-            out.reject(error.reason, error.detail)
-        except RecursionError as error:
-            out.reject("too_deep", str(error)[:200])
-        except Hopeless:
-            continue
+        _read(name, value, out, records.times[row])
     return Decoded(
         samples=out.batch(),
         rejected=_rejected(records, out),
@@ -152,6 +146,17 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
         distributions=out.distributions,
         noted=out.noted,
     )
+
+
+def _read(name: str, value: bytes, out: SampleWriter, record_time_ms: int) -> None:
+    """Write one record's samples; whatever is wrong with it becomes its rejection."""
+    with suppress(Hopeless):
+        try:
+            CODECS[name].decode(value, out, record_time_ms)
+        except CodecError as error:
+            out.reject(error.reason, error.detail)
+        except RecursionError as error:
+            out.reject("too_deep", str(error)[:200])
 
 
 def _allowed(topic: str, formats: Sequence[str], dialect: Dialect) -> tuple[str, ...]:
