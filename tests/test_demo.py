@@ -16,6 +16,7 @@ from pipeline.events import CloudEvent
 from pipeline.narrative import iso_time
 from pipeline.simulate.faults import INNOCENT, Injection
 from pipeline.simulate.fleet import Fleet
+from pipeline.simulate.scenario import scenario
 
 T0 = 1_767_571_200_000
 MINUTE = 60_000
@@ -142,8 +143,8 @@ def test_for_ever_goes_on_with_other_moments():
     assert turns[0] != turns[1] != turns[2]
 
 
-def shown(what) -> str:
-    console = Console(file=StringIO(), width=120)
+def shown(what, width: int = 120) -> str:
+    console = Console(file=StringIO(), width=width)
     console.print(what)
     return console.file.getvalue()
 
@@ -167,3 +168,27 @@ def test_the_view_shows_what_is_open_what_was_told_and_the_truth():
     assert "1 of 2 faults found, 1 with the right metric on top; 1 false incident:" in table
     assert "not found" in table
     assert "01:50 web-02: odd" in table
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (124, 38), (200, 60)])
+def test_the_view_fits_the_terminal(width, height):
+    board = Board(FLEET, 60.0, phase="live")
+    plan = scenario(FLEET, T0, 1000)
+    board.tell([event(host, 10 * i) for i, host in enumerate(FLEET.hosts)])
+    board.n_sent, board.clock_ms = 700, T0 + 1000 * MINUTE
+    board.tally = tally(FLEET, plan, board.seen, board.clock_ms)
+    lines = shown(frame(board, width, height), width).splitlines()
+    assert len(lines) <= height - 1
+    assert max(map(len, lines)) <= width
+    assert len([line for line in lines if "found" in line or "missed" in line or "woke" in line]) >= 1
+
+
+def test_a_board_forgets_what_is_older_than_its_window():
+    board = Board(FLEET, 60.0, window_ms=100 * MINUTE)
+    board.tell([event("web-01", 10), event("web-01", 10, 2, ended=30)])
+    board.clock_ms = T0 + 90 * MINUTE
+    board.tell([event("web-02", 80)])
+    assert [one.first.entity.id for one in board.seen] == ["web-01", "web-02"]
+    board.clock_ms = T0 + 160 * MINUTE
+    board.tell([event("web-02", 80, 2, ended=150)])
+    assert [(one.first.entity.id, one.ended is None) for one in board.seen] == [("web-02", False)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from pipeline.demo.board import Board
     from pipeline.demo.play import Show
@@ -33,19 +33,26 @@ WIDTH, PICTURE_WIDTH = 140, 124
 STATUS_SECONDS = 5.0
 FOR_EVER_MS = 180 * 86_400_000  # so far back it begins; when it has caught up with now it goes on at the pace of life
 
+Forever = Annotated[bool, typer.Option("--forever", help="Go on, day after day, until Ctrl-C.")]
+Hosts = Annotated[int, typer.Option("--hosts", min=6, max=200, metavar="N", help="How many hosts.")]
+History = Annotated[str, typer.Option("--history", metavar="SPAN", help="Calm time to learn from.")]
+Live = Annotated[str, typer.Option("--live", metavar="SPAN", help="Time with faults in it.")]
+Seconds = Annotated[float, typer.Option("--seconds", min=1, metavar="S", help="How long the time with faults takes.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Other hosts, other moments.")]
+Data = Annotated[Path | None, typer.Option("--data", metavar="FOLDER", help="Kafka's and the job's folder.")]
+Picture = Annotated[Path | None, typer.Option("--picture", hidden=True, help="Save what was seen as SVG.")]
+
 
 @app.command()
 def demo(
-    forever: Annotated[bool, typer.Option("--forever", help="Go on, day after day, until Ctrl-C.")] = False,
-    hosts: Annotated[int, typer.Option("--hosts", min=6, max=200, metavar="N", help="How many hosts.")] = 12,
-    history: Annotated[str, typer.Option("--history", metavar="SPAN", help="Calm time to learn from.")] = "2d",
-    live: Annotated[str, typer.Option("--live", metavar="SPAN", help="Time with faults in it.")] = "22h",
-    seconds: Annotated[
-        float, typer.Option("--seconds", min=1, metavar="S", help="How long the time with faults takes.")
-    ] = 45.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Other hosts, other moments.")] = 0,
-    data: Annotated[Path | None, typer.Option("--data", metavar="FOLDER", help="Kafka's and the job's folder.")] = None,
-    picture: Annotated[Path | None, typer.Option("--picture", hidden=True, help="Save what was seen as SVG.")] = None,
+    forever: Forever = False,
+    hosts: Hosts = 12,
+    history: History = "2d",
+    live: Live = "22h",
+    seconds: Seconds = 45.0,
+    seed: Seed = 0,
+    data: Data = None,
+    picture: Picture = None,
 ) -> None:
     """Show what foreshock does: a fleet with faults, a Kafka of its own, the job, and what it finds.
 
@@ -73,7 +80,7 @@ def demo(
     span = max(1, n_live) * fleet.step_ms
     begins_ms = time.time_ns() // 1_000_000 - (FOR_EVER_MS if forever else span)
     plot = Plot(fleet, begins_ms // fleet.step_ms * fleet.step_ms, n_history, max(1, n_live))
-    board = Board(fleet, span / 1000 / seconds)
+    board = Board(fleet, span / 1000 / seconds, window_ms=2 * span)
     console, camera, interrupted = _console(), _Camera(board), False
     with _signals_raise(), Stage(data or demo_home()) as stage:
         try:
@@ -119,10 +126,10 @@ def _live(console: Console, board: Board) -> Iterator[Show]:
     from pipeline.cli.demo_view import frame
     from pipeline.demo.play import Show
 
-    with Live(frame(board), console=console, auto_refresh=False, transient=True) as live:
+    with Live(console=console, auto_refresh=False, transient=True) as live:
 
         def look() -> None:
-            live.update(frame(board), refresh=True)
+            live.update(frame(board, console.width, console.height), refresh=True)
 
         def phase(words: str) -> None:
             board.phase = words
@@ -158,6 +165,7 @@ class _Camera:
 
     def __init__(self, board: Board) -> None:
         self._board, self._fullness = board, (-1, 0)
+        self._view: RenderableType = ""
 
     def beside(self, show: Show) -> Show:
         """The same show, looked at."""
@@ -168,7 +176,7 @@ class _Camera:
             show.on_look()
             fullness = min(len(self._board.open), 2), len(self._board.tally.verdicts)
             if fullness >= self._fullness:
-                self._fullness, self._view = fullness, frame(self._board)
+                self._fullness, self._view = fullness, frame(self._board, PICTURE_WIDTH)
 
         return Show(show.on_phase, show.on_events, look)
 

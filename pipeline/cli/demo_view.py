@@ -18,13 +18,26 @@ from pipeline.simulate.faults import FAULTS, INNOCENT
 __all__ = ["frame", "outcome", "status"]
 
 COLOURS = {"info": "cyan", "warning": "yellow", "error": "red", "critical": "bold red"}
-SPARK_VALUES = 18
+SPARK_VALUES, NARROW, NARROW_SPARK_VALUES = 18, 100, 8
+TALL = 38
 N_OPEN, N_LATEST, N_FAULTS = 6, 8, 9
+N_LOW, LINES_AROUND = 3, 11  # rows of a panel where there is little room, and what stands around the rows
 
 
-def frame(board: Board) -> RenderableType:
-    """Everything at a glance: how fast, how far, what is open, what was told, and what is true."""
-    return Group(_head(board), _open(board), _latest(board), _truth(board))
+def frame(board: Board, width: int = 120, height: int = TALL) -> RenderableType:
+    """Everything at a glance: how fast, how far, what is open, what was told, and what is true.
+
+    Where ``height`` lines are too few for all of it, each part shows fewer rows; where ``width`` is little, shorter
+    sparklines.
+    """
+    n_open, n_latest, n_faults = N_OPEN, N_LATEST, N_FAULTS
+    if height < TALL:
+        n_open = n_latest = N_LOW
+        n_faults = max(1, height - LINES_AROUND - 2 * N_LOW)
+    n_values = SPARK_VALUES if width >= NARROW else NARROW_SPARK_VALUES
+    return Group(
+        _head(board), _open(board, n_open, n_values), _latest(board, n_latest, n_values), _truth(board, n_faults)
+    )
 
 
 def status(board: Board) -> str:
@@ -38,57 +51,72 @@ def status(board: Board) -> str:
 def _head(board: Board) -> RenderableType:
     if not board.clock_ms:
         return Panel(Text(f"{board.phase} …"), title="foreshock demo", border_style="blue")
-    fleet = board.fleet
-    facts = Table.grid(padding=(0, 3))
-    facts.add_row(
-        Text.assemble("clock ", (f"{_clock(board.clock_ms)} UTC", "bold cyan")),
-        Text.assemble("in ", (f"{board.samples_per_second:,.0f}", "bold cyan"), " samples/s"),
-        Text.assemble("lag ", (f"{board.lag:,}", "bold cyan"), " records"),
-        Text.assemble(
-            "watching ", (f"{fleet.n_hosts * fleet.n_metrics:,}", "bold cyan"), f" series of {fleet.n_hosts}"
-        ),
-        Text.assemble("open ", (str(len(board.open)), "bold cyan")),
+    n_series = board.fleet.n_hosts * board.fleet.n_metrics
+    bold, dot = "bold cyan", ("  ·  ", "dim")
+    facts = Text.assemble(
+        (f"{_clock(board.clock_ms)} UTC", bold),
+        dot,
+        (f"{board.samples_per_second:,.0f}", bold),
+        " samples/s",
+        dot,
+        "lag ",
+        (f"{board.lag:,}", bold),
+        " records",
+        dot,
+        (f"{n_series:,}", bold),
+        " series",
+        dot,
+        (f"{len(board.open)}", bold),
+        " open",
+        no_wrap=True,
+        overflow="ellipsis",
     )
     return Panel(Group(facts, Text(board.phase, "dim")), title="foreshock demo", border_style="blue")
 
 
-def _open(board: Board) -> RenderableType:
+def _open(board: Board, n_rows: int, n_values: int) -> RenderableType:
     table = _grid()
-    for one in board.open[:N_OPEN]:
+    for one in board.open[:n_rows]:
         incident = one.worst
         style = COLOURS[incident.severity]
-        table.add_row(Text(f"{incident.severity:<8}", style), Text(incident.title), Text(_spark(incident), style))
-    for _ in range(N_OPEN - table.row_count):
+        table.add_row(
+            Text(f"{incident.severity:<8}", style), Text(incident.title), Text(_spark(incident, n_values), style)
+        )
+    for _ in range(n_rows - table.row_count):
         table.add_row("", "", "")
-    more = f" (and {len(board.open) - N_OPEN} more)" if len(board.open) > N_OPEN else ""
+    more = f" (and {len(board.open) - n_rows} more)" if len(board.open) > n_rows else ""
     return Panel(table, title=f"open incidents{more}", title_align="left", border_style="red" if board.open else "dim")
 
 
-def _latest(board: Board) -> RenderableType:
+def _latest(board: Board, n_rows: int, n_values: int) -> RenderableType:
     table = _grid()
-    for event in list(board.latest)[: -N_LATEST - 1 : -1]:
-        table.add_row(*_event_row(event))
-    for _ in range(N_LATEST - table.row_count):
+    for event in list(board.latest)[: -n_rows - 1 : -1]:
+        table.add_row(*_event_row(event, n_values))
+    for _ in range(n_rows - table.row_count):
         table.add_row("", "", "")
     return Panel(table, title="latest events on foreshock.incidents", title_align="left", border_style="dim")
 
 
-def _event_row(event: CloudEvent) -> tuple[Text, Text, Text]:
+def _event_row(event: CloudEvent, n_values: int) -> tuple[Text, Text, Text]:
     incident = event.data
     what = event.type.removeprefix("foreshock.incident.").removesuffix(".v1")
     style = "green" if what == "resolved" else COLOURS[incident.severity]
-    return Text(f"{incident.updated_at[11:16]} {what:<8}", style), Text(incident.title), Text(_spark(incident), style)
+    return (
+        Text(f"{incident.updated_at[11:16]} {what:<8}", style),
+        Text(incident.title),
+        Text(_spark(incident, n_values), style),
+    )
 
 
-def _truth(board: Board) -> RenderableType:
+def _truth(board: Board, n_rows: int) -> RenderableType:
     table = Table.grid(padding=(0, 3), expand=True)
     for ratio in (2, 1, 6):
         table.add_column(ratio=ratio, no_wrap=True)
-    for verdict in board.tally.verdicts[-N_FAULTS:]:
+    for verdict in board.tally.verdicts[-n_rows:]:
         one = verdict.injection
         head = Text(f"{_clock(one.start_ms)[-5:]} {_words(one.kind)}")
         table.add_row(head, Text(one.host), _fate(verdict, board.clock_ms))
-    for _ in range(N_FAULTS - table.row_count):
+    for _ in range(n_rows - table.row_count):
         table.add_row("", "", "")
     return Panel(table, title="what was injected (the job does not know)", title_align="left", border_style="dim")
 
@@ -141,10 +169,10 @@ def _grid() -> Table:
     return table
 
 
-def _spark(incident: Incident) -> str:
+def _spark(incident: Incident, n_values: int) -> str:
     """The last values of the metric most to blame."""
     top = incident.contributing_metrics[0].recent if incident.contributing_metrics else []
-    return sparkline(top[-SPARK_VALUES:]) if len(top) > 1 else ""
+    return sparkline(top[-n_values:]) if len(top) > 1 else ""
 
 
 def _words(kind: str) -> str:

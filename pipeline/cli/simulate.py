@@ -25,36 +25,42 @@ FILES_START = "2026-01-01"
 SPARE_MS = 2_000  # between the moment when the start is chosen and the first record
 
 
+Topic = Annotated[str, typer.Option("--topic", metavar="NAME", help="Send it to this topic.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Or write it to files, with labels.csv.")]
+Hosts = Annotated[int, typer.Option("--hosts", min=1, metavar="N", help="How many hosts.")]
+Metrics = Annotated[int, typer.Option("--metrics", min=1, metavar="N", help="How many metrics on each.")]
+Step = Annotated[str, typer.Option("--step", metavar="SPAN", help="Spacing of the samples.")]
+Duration = Annotated[str, typer.Option("--duration", metavar="SPAN", help="How long a time.")]
+Calm = Annotated[
+    str | None, typer.Option("--calm", metavar="SPAN", help="No faults at the beginning. Default: half of it.")
+]
+Faults = Annotated[str, typer.Option("--faults", metavar="NAMES", help="all, none, or some: disk_filling,memory_leak")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format", metavar="NAME", help="Wire format (topic: otlp-proto), or for files wide (default) or long."
+    ),
+]
+Start = Annotated[str | None, typer.Option("--start", metavar="TIME", help="First time. Default: so that it ends now.")]
+Labels = Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="Where the truth goes, with --topic.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Equal seeds give equal telemetry.")]
+
+
 @app.command()
 def simulate(
-    topic: Annotated[str, typer.Option("--topic", metavar="NAME", help="Send it to this topic.")] = "",
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Or write it to files, with labels.csv.")
-    ] = None,
-    hosts: Annotated[int, typer.Option("--hosts", min=1, metavar="N", help="How many hosts.")] = 12,
-    metrics: Annotated[int, typer.Option("--metrics", min=1, metavar="N", help="How many metrics on each.")] = 10,
-    step: Annotated[str, typer.Option("--step", metavar="SPAN", help="Spacing of the samples.")] = "60s",
-    duration: Annotated[str, typer.Option("--duration", metavar="SPAN", help="How long a time.")] = "2d",
-    calm: Annotated[
-        str | None, typer.Option("--calm", metavar="SPAN", help="No faults at the beginning. Default: half of it.")
-    ] = None,
-    faults: Annotated[
-        str, typer.Option("--faults", metavar="NAMES", help="all, none, or some: disk_filling,memory_leak")
-    ] = "all",
+    topic: Topic = "",
+    out: Out = None,
+    hosts: Hosts = 12,
+    metrics: Metrics = 10,
+    step: Step = "60s",
+    duration: Duration = "2d",
+    calm: Calm = None,
+    faults: Faults = "all",
     speed: Speed = "max",
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="NAME", help="Wire format (topic: otlp-proto), or for files wide (default) or long."
-        ),
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--start", metavar="TIME", help="First time. Default: so that it ends now.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option("--labels", metavar="FILE", help="Where the truth goes, with --topic.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Equal seeds give equal telemetry.")] = 0,
+    format_: Format = None,
+    start: Start = None,
+    labels: Labels = None,
+    seed: Seed = 0,
     create: Create = None,
     config: Config = None,
     overrides: Set = None,

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 from pipeline.demo.tally import Sighting, Tally, sightings
 from pipeline.events import CloudEvent
+from pipeline.narrative import iso_time
 from pipeline.simulate.fleet import Fleet
 
 __all__ = ["Board"]
 
 RATE_SECONDS = 2.0
 LATEST = 50
+DAY_MS = 86_400_000
 
 
 @dataclass(slots=True)
@@ -20,11 +22,13 @@ class Board:
     """Facts for the view; all of them measured.
 
     ``n_sent`` and ``n_read`` are records handed to Kafka and records committed by the job; ``clock_ms`` is the event
-    time up to which the job has read, ``speed`` event time over real time.
+    time up to which the job has read, ``speed`` event time over real time. What is older than ``window_ms`` of event
+    time is forgotten, so that a demo can go on for ever.
     """
 
     fleet: Fleet
     speed: float
+    window_ms: int = 30 * DAY_MS
     phase: str = ""
     n_sent: int = 0
     n_read: int = 0
@@ -37,7 +41,8 @@ class Board:
 
     def tell(self, events: list[CloudEvent]) -> None:
         """Take events that have just been read."""
-        self._events += events
+        since = iso_time(self.since_ms)
+        self._events = [one for one in (*self._events, *events) if one.data.updated_at >= since]
         self.latest.extend(events)
         if events:
             self.seen = sightings(self._events)
@@ -48,6 +53,11 @@ class Board:
         self._readings.append((now, n_records))
         while len(self._readings) > 2 and self._readings[1][0] < now - RATE_SECONDS:
             self._readings.popleft()
+
+    @property
+    def since_ms(self) -> int:
+        """Event time before which things are forgotten, ms."""
+        return max(0, self.clock_ms - self.window_ms)
 
     @property
     def lag(self) -> int:

@@ -132,7 +132,8 @@ class _Performance:
         board.clock_ms = self._plot.time_at(board.n_read)
         told = list(events)  # waits a fifth of a second for some
         board.tell(told)
-        board.tally = tally(board.fleet, self._plot.plan, board.seen, board.clock_ms)
+        recent = [one for one in self._plot.plan if one.end_ms >= board.since_ms]
+        board.tally = tally(board.fleet, recent, board.seen, board.clock_ms)
         if told:
             self._show.on_events(told)
         self._show.on_look()
