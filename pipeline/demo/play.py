@@ -21,7 +21,7 @@ from pipeline.subscriber import Subscription
 
 __all__ = ["Show", "play"]
 
-WARM_SECONDS, DRAIN_SECONDS = 90.0, 30.0
+WARM_SECONDS, DRAIN_SECONDS = 300.0, 60.0  # on a slow machine the first compilation alone takes minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,9 @@ class _Performance:
         ):
             sender.start()
             try:
-                show.on_phase("the job starts, and learns from the history what is usual")
+                show.on_phase(
+                    "the job starts (the first time it compiles its kernels), and learns from the history what is usual"
+                )
                 self._look_while(lambda: not board.n_read, WARM_SECONDS, watch, events)
                 self._begun.set()
                 self._look_while(lambda: board.n_read <= self._n_history, WARM_SECONDS, watch, events)
