@@ -28,6 +28,8 @@ __all__ = ["Change", "Evidence", "IncidentPlan", "Incidents", "Life"]
 NAMESPACE = UUID("5b3f2a7e-6c1d-5e0b-9a44-0d8f3c2b7e61")
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
 DECADES = 12.0
+# one step so many times over the threshold opens an incident alone
+STRONG = 1.5
 # hours to exhaustion below which it is critical, an error; blocks without growth that resolve it, and in which a
 # forecast is not told anew
 CRITICAL_HOURS, ERROR_HOURS = 2.0, 12.0
@@ -240,7 +242,7 @@ class Incidents:
         if life.under:
             del self.lives[key]
             return None
-        strong = evidence.score >= min(1.0, evidence.threshold + 4.0 / DECADES)
+        strong = evidence.score >= min(1.0, STRONG * evidence.threshold)
         if life.over < self.plan.open_steps and not strong:
             return None
         return self._publish(life, "opened", "opened", (evidence.time_ms, evidence.record, life.last_record_offset))

@@ -1,7 +1,8 @@
 """Feature matrix to calibrated scores: one score an entity and step, with what each series contributed.
 
 A score is min(1, -log10 p / 12), p being the probability of such an energy in the entity's own past (before it has
-one, a built-in conservative tail). The threshold follows from the alert budget: so many incidents an entity and week.
+one, in a built-in conservative tail). The threshold follows from the alert budget, so many incidents an entity and
+week, and from what the entity's last weeks were like.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ Floats = npt.NDArray[np.float64]
 DECADES = 12.0
 WEEK_MS = 604_800_000
 # steps above a threshold come in runs: about one run in so many steps (the extremal index of the smoothed energy)
-STEPS_A_RUN = 60.0
+STEPS_A_RUN = 110.0
 DIGITS = 9
+# no incident is made of what happens every other hour of a quiet fleet
+LEAST_THRESHOLD = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Scoring:
         """Let another bundle serve from the next wave on; what entities have earned of calibration is kept."""
         self._bundle = bundle if bundle is not None and bundle.has_detector else None
         self._shift = 0.0 if bundle is None else bundle.threshold_shift
-        self._weights = np.array([2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 1.0 if self._bundle else 0.0])
+        self._weights = np.array([1.5, 1.0, 0.5, 1.0, 0.5, 0.25, 1.0, 1.0 if self._bundle else 0.0])
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
@@ -103,17 +106,19 @@ class Scoring:
             excesses[:, k.MODEL_EXCESS] = self._bundle.excess(features)
         entities = wave.entity[wave.bounds[:-1]]
         seen = self._state[entities, k.N_STEPS]
-        decades = np.empty(len(entities))
-        groups = (wave.series, wave.time_ms, wave.bounds, np.where(hold, 0.1, 1.0))
+        decades = np.empty((len(entities), 2))
+        wanted = self._wanted(grid.rhythm_ms[entities])
+        groups = (wave.series, wave.time_ms, wave.bounds, np.where(hold, 0.1, 1.0), wanted)
         k.combine(groups, grid.links, excesses, self._latest, self._weights, self._state, decades)
-        score = np.clip(decades / DECADES, 0.0, 1.0).round(DIGITS)
-        threshold = self._threshold(grid.rhythm_ms[entities])
+        score = np.clip(decades[:, 0] / DECADES, 0.0, 1.0).round(DIGITS)
+        threshold = np.clip(decades[:, 1] / DECADES, LEAST_THRESHOLD, 1.0).round(DIGITS)
         return Scored(score, threshold, seen < k.WARM_UP_STEPS, _contribution(features))
 
-    def _threshold(self, rhythm_ms: npt.NDArray[np.int64]) -> Floats:
+    def _wanted(self, rhythm_ms: npt.NDArray[np.int64]) -> Floats:
+        """How rare, in decades, a step must be for the budget."""
         steps_a_week = WEEK_MS / np.maximum(rhythm_ms, 1_000)
         decades: Floats = np.log10(steps_a_week / STEPS_A_RUN / self._budget) + self._shift
-        return np.clip(decades / DECADES, 0.05, 1.0).round(DIGITS)
+        return np.clip(decades, LEAST_THRESHOLD * DECADES, DECADES)
 
 
 def _contribution(features: Floats) -> Floats:

@@ -55,11 +55,26 @@ def fast_levels(values):
     return out
 
 
+def borders(values):
+    """Lower and upper border before each value: asymmetric EW means of the EW mean with a half-life of ten rows."""
+    middle = lower = upper = values[0]
+    out, least = [], 1 - 0.5 ** (1 / 10_080)
+    for n, x in enumerate(values):
+        out.append((lower, upper))
+        middle += max(1 - 0.5**0.1, 1 / (n + 2)) * (x - middle)
+        pull = max(least, min(0.5, 10 / (n + 1)))
+        upper += pull * (middle - upper) * (1 if middle > upper else 0.001)
+        lower += pull * (middle - lower) * (1 if middle < lower else 0.001)
+    return out
+
+
 def excess(features):
-    """Excess of each view and of stillness over its dead zone."""
-    zones = (4, 4, 3, 3, 6)
-    return [min(max(abs(f) - zone, 0), 50) for f, zone in zip(features, zones, strict=False)] + [
-        min(max(features[6] - 3, 0), 50)
+    """Excess of each view over its dead zone, of the distance beyond the borders, and of stillness."""
+    views = ((0, 4), (1, 4), (2, 3), (3, 3), (3, 6))
+    return [
+        *(min(max(abs(features[column]) - zone, 0), 50) for column, zone in views),
+        min(10 * abs(features[4]), 500),
+        min(max(features[6] - 3, 0), 50),
     ]
 
 

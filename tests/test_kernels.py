@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.events import Counts, Kind, SampleBatch
 from pipeline.grid import Grid
-from pipeline.kernels import baseline, clock, energy
+from pipeline.kernels import baseline, clock, energy, tail
 
 T0 = 1_700_000_000_000
 
@@ -83,19 +83,26 @@ def test_a_forecast_without_variance_is_zero():
     assert baseline.predict(np.zeros(baseline.ORDER), np.zeros(baseline.ORDER + 1)) == 0.0
 
 
-def observe(values, step_ms=60_000):
-    n = len(values)
-    state = baseline.BaselineState(
+def fresh_state():
+    return baseline.BaselineState(
         np.zeros((1, baseline.N_STATE)),
         np.zeros((1, baseline.N_SLOTS, 3), np.float32),
         np.zeros((1, baseline.RING)),
     )
-    out, ones, fast = np.zeros((n, baseline.N_FEATURES)), np.ones(1), np.empty(n)
-    for t in range(n):
-        slot = np.array([(t * step_ms) % 86_400_000 / 900_000.0])
+
+
+def step_into(state, values, t, step_ms=60_000, rows_a_day=1440.0):
+    out, slot = np.empty((1, baseline.N_FEATURES)), np.array([(t * step_ms) % 86_400_000 / 900_000.0])
+    none, ones = np.zeros(1, np.int64), np.ones(1)
+    baseline.observe(none, values[t : t + 1], none, slot, ones * rows_a_day, ones, state, out)
+    return out[0]
+
+
+def observe(values, step_ms=60_000, rows_a_day=1440.0):
+    state, out, fast = fresh_state(), np.zeros((len(values), baseline.N_FEATURES)), np.empty(len(values))
+    for t in range(len(values)):
         fast[t] = state.state[0, baseline.FAST] if t else values[0]
-        args = (np.zeros(1, np.int64), values[t : t + 1], np.zeros(1, np.int64), slot, ones * 1440, ones, state)
-        baseline.observe(*args, out[t : t + 1])
+        out[t] = step_into(state, values, t, step_ms, rows_a_day)
     return out, fast
 
 
@@ -125,20 +132,71 @@ def test_excess_is_the_naive_one():
     features = np.random.default_rng(7).normal(scale=9, size=(50, baseline.N_FEATURES))
     out = np.zeros((50, energy.N_EXCESS))
     energy.excess(features, out)
-    assert np.allclose(out[:, :6], [naive.excess(row) for row in features])
+    assert np.allclose(out[:, :7], [naive.excess(row) for row in features])
 
 
-def test_the_tail_grows_with_energy_and_is_finite():
-    row = np.zeros(energy.N_ENERGY_STATE)
-    for value in np.random.default_rng(9).exponential(size=2000):
-        energy.learn_tail(row, value, 1.0)
-    tails = [energy.tail(row, value) for value in np.linspace(0, 50, 200)]
+PACES = [energy.SLOW_PACE, energy.QUICK_PACE]
+
+
+def learned_tail(values, pace):
+    row = np.zeros(tail.N_TAIL)
+    for n, value in enumerate(values):
+        tail.learn(row, value, n, 1.0, pace)
+    return row
+
+
+@pytest.mark.parametrize("pace", PACES)
+def test_the_tail_grows_with_energy_and_is_finite(pace):
+    row = learned_tail(np.random.default_rng(9).exponential(size=2000), pace)
+    tails = [tail.decades(row, value, pace) for value in np.linspace(0, 50, 200)]
     assert np.all(np.diff(tails) >= 0)
     assert np.isfinite(tails).all()
 
 
-def test_the_tail_of_exponential_energies_is_calibrated_within_half_a_decade():
-    row = np.zeros(energy.N_ENERGY_STATE)
-    for value in np.random.default_rng(11).exponential(size=50_000):
-        energy.learn_tail(row, value, 1.0)
-    assert energy.tail(row, 3 * np.log(10)) == pytest.approx(3.0, abs=0.5)
+@pytest.mark.parametrize("pace", PACES)
+@pytest.mark.parametrize("wanted", [0.3, 1.0, 2.0, 6.0, 11.0])
+def test_the_level_of_so_many_decades_has_them(pace, wanted):
+    row = learned_tail(np.random.default_rng(13).exponential(2.0, size=5000), pace)
+    assert tail.decades(row, tail.level(row, wanted, pace), pace) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_the_quick_tail_of_exponential_energies_is_calibrated_within_half_a_decade():
+    row = learned_tail(np.random.default_rng(11).exponential(size=50_000), energy.QUICK_PACE)
+    assert tail.decades(row, 3 * np.log(10), energy.QUICK_PACE) == pytest.approx(3.0, abs=0.5)
+
+
+def test_the_slow_tail_hardly_learns_a_fault_of_days_that_the_quick_one_learns():
+    quiet, fault = np.random.default_rng(17).exponential(size=40_000), np.full(5_000, 9.0)
+    moved = []
+    for pace in PACES:
+        before = tail.decades(learned_tail(quiet, pace), 9.0, pace)
+        moved.append(before - tail.decades(learned_tail(np.concatenate([quiet, fault]), pace), 9.0, pace))
+    assert moved[0] < 0.5 * moved[1]
+
+
+@pytest.mark.parametrize("rise", [1.0, 100.0])
+def test_a_change_stays_beyond_the_borders_until_it_is_old(rise):
+    values = np.random.default_rng(19).normal(size=40_000)
+    values[20_000:] += 15 * rise
+    out, _ = observe(values)
+    assert np.abs(out[5_000:20_000, baseline.BEYOND]).mean() < 0.02
+    assert out[20_000 + 720, baseline.BEYOND] > 0.5
+    assert out[-1, baseline.BEYOND] < 0.05
+    assert np.abs(out[-1, baseline.LEVEL]) < 6
+
+
+def test_the_borders_are_the_naive_ones():
+    values = np.random.default_rng(23).normal(size=300)
+    state, seen = fresh_state(), []
+    for t in range(len(values)):
+        seen.append(tuple(state.state[0, [baseline.LOWER, baseline.UPPER]]) if t else (values[0], values[0]))
+        step_into(state, values, t)
+    assert np.allclose(seen, naive.borders(values.tolist()), rtol=1e-12)
+
+
+def test_an_hourly_series_has_a_daily_profile():
+    values = np.tile(np.sin(np.arange(24) / 24 * 2 * np.pi), 20) * 100
+    out, _ = observe(values, step_ms=3_600_000, rows_a_day=24)
+    quiet = np.abs(out[-24:, baseline.SEASONAL]).max()
+    values[-1] += 60
+    assert np.abs(observe(values, step_ms=3_600_000, rows_a_day=24)[0][-1, baseline.SEASONAL]) > 5 * max(quiet, 1.0)

@@ -3,6 +3,10 @@
 Every estimate is exponentially weighted (EW), costs O(1) a row, and is updated only after the row was judged with
 what was known before it. Residuals are signed; scales are 1.4826 times the EW mean of absolute residuals, at least
 a share of the range that the series has shown, so that a constant that flickers once is not an infinite surprise.
+
+The scales of what passes (innovations) have a memory of weeks, those of levels of half a day. A change that stays is
+learned by the levels within that; the borders between which the series has always been learn it only in a week, so
+that an outage of days is not normal by its first evening.
 """
 
 from __future__ import annotations
@@ -17,18 +21,23 @@ ORDER = 4
 N_SLOTS = 96
 RING = 64
 MAD = 1.4826
+# least scale, as a share of the range shown so far
+FLOOR_SHARE = 0.005
+# half-lives in rows; the borders follow a level beyond them with BORDER, and creep back BORDER_RETURN times as fast
+INNOVATION_SCALE, SLOW_LEVEL, RHYTHM, MIDDLE, BORDER, RANGE = 20_000.0, 720.0, 4_320.0, 10.0, 10_080.0, 20_000.0
+BORDER_RETURN, BORDER_WARM_UP = 0.001, 10.0
+# half-lives in days of the day's profile, and of the scale of misses in each of its slots
+PROFILE_DAYS, SLOT_SCALE_DAYS = 2.0, 3.0
 # rows before which a series' scales say nothing: its features are 0
 WARM_UP_ROWS = 20
 # what leaves for each row
-INNOVATION, LEVEL, DAY_LEVEL, AUTOREGRESSIVE, SEASONAL, SPREAD, FLAT, N_FEATURES = range(8)
-# columns of the float state; *_LAGS and *_COV start blocks of ORDER and ORDER + 1 columns
-(N_ROWS, LO, HI, FAST, FAST_SCALE, SLOW, SLOW_SCALE, DAY, DAY_SCALE, AR_SCALE, SEASON_SCALE, SHORT_SPREAD) = range(12)
-(STILL, LONGEST_STILL, BASE, LAST_VALUE, EXPECTED, BAND, RING_AT) = range(12, 19)
-AR_LAGS = 19
-AR_COV = AR_LAGS + ORDER
-SEASON_LAGS = AR_COV + ORDER + 1
-SEASON_COV = SEASON_LAGS + ORDER
-N_STATE = SEASON_COV + ORDER + 1
+INNOVATION, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, SPREAD, FLAT, N_FEATURES = range(8)
+# columns of the float state; LAGS and COV start blocks of ORDER and ORDER + 1 columns
+(N_ROWS, LO, HI, FAST, FAST_SCALE, SLOW, SLOW_SCALE, DAY, DAY_SCALE, MISS_SCALE, AWAY_SCALE, SHORT_SPREAD) = range(12)
+(STILL, LONGEST_STILL, BASE, LAST_VALUE, EXPECTED, BAND, RING_AT, MID, LOWER, UPPER) = range(12, 22)
+LAGS = 22
+COV = LAGS + ORDER
+N_STATE = COV + ORDER + 1
 PROFILE, SLOT_SCALE, SLOT_ROWS = range(3)
 
 
@@ -80,93 +89,109 @@ def predict(lags, cov):
 
 
 @njit(cache=True)
-def _remember(row, lags_at, cov_at, deviation, scale, weight):
-    """Shift a deviation into its lags and autocovariances, winsorised so that one spike does not teach a rhythm."""
-    limit = 6.0 * scale
-    clipped = min(limit, max(-limit, deviation)) if scale > 0.0 else deviation
-    row[cov_at] += weight * (clipped * clipped - row[cov_at])
+def _remember(row, deviation, weight):
+    """Shift a deviation into lags and autocovariances, winsorised so that one spike does not teach a rhythm."""
+    limit = 6.0 * MAD * row[AWAY_SCALE]
+    clipped = min(limit, max(-limit, deviation)) if limit > 0.0 else deviation
+    row[COV] += weight * (clipped * clipped - row[COV])
     for j in range(ORDER):
-        row[cov_at + 1 + j] += weight * (clipped * row[lags_at + j] - row[cov_at + 1 + j])
+        row[COV + 1 + j] += weight * (clipped * row[LAGS + j] - row[COV + 1 + j])
     for j in range(ORDER - 1, 0, -1):
-        row[lags_at + j] = row[lags_at + j - 1]
-    row[lags_at] = clipped
+        row[LAGS + j] = row[LAGS + j - 1]
+    row[LAGS] = clipped
 
 
 @njit(cache=True)
-def _profile(season, slot, base):
-    """The day's profile at a fractional slot, straight between slot centres; NaN where a neighbour is unknown.
+def _usual(row, season, slot):
+    """What the day's profile says at a fractional slot, straight between slot centres; the slow level where it is mute.
 
     Profiles are 32 bit, so they hold distances from the series' first value: at 1e8 the values themselves are 8 apart.
+    A slow series meets every fourth slot or so: where a neighbour is unknown, the slot speaks alone.
     """
     at = slot - 0.5
     left = int(np.floor(at))
     share = at - left
     a, b = season[left % N_SLOTS], season[(left + 1) % N_SLOTS]
-    if a[SLOT_ROWS] == 0.0 or b[SLOT_ROWS] == 0.0:
-        return np.nan
-    return base + (1.0 - share) * a[PROFILE] + share * b[PROFILE]
+    if a[SLOT_ROWS] > 0.0 and b[SLOT_ROWS] > 0.0:
+        return row[BASE] + (1.0 - share) * a[PROFILE] + share * b[PROFILE]
+    own = season[int(slot)]
+    return row[BASE] + own[PROFILE] if own[SLOT_ROWS] > 0.0 else row[SLOW]
 
 
 @njit(cache=True)
-def _judge(row, slot_season, profile, x, gap, out):
+def _beyond(row, floor):
+    """Signed distance of the middle level from the borders, in widths of the band between them; 0 within."""
+    band = max(row[UPPER] - row[LOWER], 2.0 * floor)
+    return (max(row[MID] - row[UPPER], 0.0) - max(row[LOWER] - row[MID], 0.0)) / band
+
+
+@njit(cache=True)
+def _judge(row, slot_season, usual, x, gap, out):
     """Write the features of one row from what was known before it; returns the residuals that update it."""
-    floor = max(0.03 * (row[HI] - row[LO]), 1e-14 * max(abs(row[HI]), abs(row[LO])))
+    floor = max(FLOOR_SHARE * (row[HI] - row[LO]), 1e-14 * max(abs(row[HI]), abs(row[LO])))
     floor = max(floor, 1e-12)
     patience = 1.0 / np.sqrt(1.0 + gap)
-    fast, slow, day = x - row[FAST], x - row[SLOW], x - row[DAY]
+    fast, slow, day, away = x - row[FAST], x - row[SLOW], x - row[DAY], x - usual
     out[INNOVATION] = fast * patience / max(MAD * row[FAST_SCALE], floor)
     out[LEVEL] = slow / max(MAD * row[SLOW_SCALE], floor)
     out[DAY_LEVEL] = day / max(MAD * row[DAY_SCALE], floor)
-    narrow = max(floor / 3.0, 1e-12)
-    plain = slow - predict(row[AR_LAGS : AR_LAGS + ORDER], row[AR_COV : AR_COV + ORDER + 1])
-    out[AUTOREGRESSIVE] = plain * patience / max(MAD * row[AR_SCALE], narrow)
-    deviation = x - profile
-    seasonal = plain
-    if not np.isnan(profile):
-        seasonal = deviation - predict(row[SEASON_LAGS : SEASON_LAGS + ORDER], row[SEASON_COV : SEASON_COV + ORDER + 1])
-        scale = 0.5 * row[SEASON_SCALE] + 0.5 * (
-            slot_season[SLOT_SCALE] if slot_season[SLOT_SCALE] > 0 else row[SEASON_SCALE]
-        )
-        out[SEASONAL] = seasonal * patience / max(MAD * scale, narrow)
-        row[BAND] = max(MAD * scale, narrow)
-        row[EXPECTED] = x - seasonal
-    else:
-        out[SEASONAL] = out[AUTOREGRESSIVE]
-        row[BAND] = max(MAD * row[AR_SCALE], narrow)
-        row[EXPECTED] = x - plain
+    miss = away - predict(row[LAGS : LAGS + ORDER], row[COV : COV + ORDER + 1])
+    scale = row[MISS_SCALE]
+    if slot_season[SLOT_ROWS] > 0.0:
+        scale = 0.5 * (scale + slot_season[SLOT_SCALE])
+    row[BAND], row[EXPECTED] = max(MAD * scale, floor), x - miss
+    out[SEASONAL] = miss * patience / row[BAND]
+    row[MID] += _weight(row[N_ROWS], MIDDLE) * (x - row[MID])
+    out[BEYOND] = _beyond(row, floor)
     out[SPREAD] = np.log((row[SHORT_SPREAD] + floor) / (row[FAST_SCALE] + floor))
     still = row[STILL] + 1.0 if x == row[LAST_VALUE] else 0.0
     out[FLAT] = still / (row[LONGEST_STILL] + 10.0)
-    return fast, slow, day, plain, deviation, seasonal
+    return fast, slow, day, away, miss
+
+
+@njit(cache=True)
+def _learn_borders(row, adapt):
+    """Asymmetric least squares (Newey & Powell, 1987): quick outwards, slow inwards, so both stay near extremes."""
+    pull = adapt * max(1.0 - 0.5 ** (1.0 / BORDER), min(0.5, BORDER_WARM_UP / (row[N_ROWS] + 1.0)))
+    above, below = row[MID] - row[UPPER], row[MID] - row[LOWER]
+    row[UPPER] += pull * above * (1.0 if above > 0.0 else BORDER_RETURN)
+    row[LOWER] += pull * below * (1.0 if below < 0.0 else BORDER_RETURN)
+
+
+@njit(cache=True)
+def _learn_slot(slot_season, x, miss, rows_a_day, adapt):
+    """Move the profile of one slot of the day, and the scale of the misses in it."""
+    slot_rows = max(1.0, rows_a_day / N_SLOTS)
+    least = 1.0 / (slot_season[SLOT_ROWS] + 1.0)
+    profile = adapt * max(1.0 - 0.5 ** (1.0 / (PROFILE_DAYS * slot_rows)), least)
+    scale = adapt * max(1.0 - 0.5 ** (1.0 / (SLOT_SCALE_DAYS * slot_rows)), least)
+    slot_season[PROFILE] += profile * (x - slot_season[PROFILE])
+    slot_season[SLOT_SCALE] += scale * (abs(miss) - slot_season[SLOT_SCALE])
+    slot_season[SLOT_ROWS] = min(slot_season[SLOT_ROWS] + 1.0, 1e6)
 
 
 @njit(cache=True)
 def _learn(row, slot_season, x, residuals, rows_a_day, adapt):
     """Update every estimate of one series with a judged row; ``adapt`` < 1 slows it while an incident is open."""
-    fast, slow, day, plain, deviation, seasonal = residuals
+    fast, slow, day, away, miss = residuals
     n = row[N_ROWS]
-    forget = (row[HI] - row[LO]) * (1.0 - 0.5 ** (1.0 / 20_000.0))
+    forget = (row[HI] - row[LO]) * (1.0 - 0.5 ** (1.0 / RANGE))
     row[LO], row[HI] = min(x, row[LO] + forget), max(x, row[HI] - forget)
-    long, rate = adapt * _weight(n, 1440.0), adapt * _weight(n, 720.0)
+    long, rate = adapt * _weight(n, RHYTHM), adapt * _weight(n, SLOW_LEVEL)
     row[SHORT_SPREAD] += _weight(n, 10.0) * (abs(fast) - row[SHORT_SPREAD])
-    row[FAST_SCALE] += long * (abs(fast) - row[FAST_SCALE])
+    row[FAST_SCALE] += adapt * _weight(n, INNOVATION_SCALE) * (abs(fast) - row[FAST_SCALE])
     row[SLOW_SCALE] += rate * (abs(slow) - row[SLOW_SCALE])
     row[DAY_SCALE] += adapt * _weight(n, rows_a_day / 2.0) * (abs(day) - row[DAY_SCALE])
-    row[AR_SCALE] += long * (abs(plain) - row[AR_SCALE])
-    _remember(row, AR_LAGS, AR_COV, slow, MAD * row[SLOW_SCALE], long)
-    if not np.isnan(deviation):
-        row[SEASON_SCALE] += long * (abs(seasonal) - row[SEASON_SCALE])
-        _remember(row, SEASON_LAGS, SEASON_COV, deviation, MAD * row[DAY_SCALE], long)
+    row[MISS_SCALE] += long * (abs(miss) - row[MISS_SCALE])
+    row[AWAY_SCALE] += long * (abs(away) - row[AWAY_SCALE])
+    _remember(row, away, long)
     row[FAST] += _weight(n, 1.0) * fast
     row[SLOW] += rate * slow
     row[DAY] += adapt * _weight(n, rows_a_day) * day
-    slot_rows = max(1.0, rows_a_day / N_SLOTS)
-    weight = adapt * max(1.0 - 0.5 ** (1.0 / (3.0 * slot_rows)), 1.0 / (slot_season[SLOT_ROWS] + 1.0))
-    slot_season[PROFILE] += weight * (x - row[BASE] - slot_season[PROFILE])
-    slot_season[SLOT_SCALE] += weight * (abs(seasonal) - slot_season[SLOT_SCALE])
-    slot_season[SLOT_ROWS] = min(slot_season[SLOT_ROWS] + 1.0, 1e6)
+    _learn_borders(row, adapt)
+    _learn_slot(slot_season, x - row[BASE], miss, rows_a_day, adapt)
     row[STILL] = row[STILL] + 1.0 if x == row[LAST_VALUE] else 0.0
-    row[LONGEST_STILL] = max(row[STILL], row[LONGEST_STILL] * 0.5 ** (1.0 / 20_000.0))
+    row[LONGEST_STILL] = max(row[STILL], row[LONGEST_STILL] * 0.5 ** (1.0 / RANGE))
     row[LAST_VALUE] = x
     row[N_ROWS] = n + 1.0
 
@@ -175,6 +200,7 @@ def _learn(row, slot_season, x, residuals, rows_a_day, adapt):
 def _begin(row, x):
     """Start a series at its first value, with scales that say nothing yet."""
     row[LO] = row[HI] = row[FAST] = row[SLOW] = row[DAY] = row[LAST_VALUE] = row[EXPECTED] = row[BASE] = x
+    row[MID] = row[LOWER] = row[UPPER] = x
 
 
 @njit(cache=True)
@@ -202,7 +228,8 @@ def observe(series, values, gaps, slots, rows_a_day, adapt, b, out):
         if row[N_ROWS] == 0.0:
             _begin(row, x)
         slot_season = b.season[series[i], int(slots[i])]
-        residuals = _judge(row, slot_season, _profile(b.season[series[i]], slots[i], row[BASE]), x, gaps[i], out[i])
+        usual = _usual(row, b.season[series[i]], slots[i])
+        residuals = _judge(row, slot_season, usual, x, gaps[i], out[i])
         if row[N_ROWS] < WARM_UP_ROWS:
             out[i] = 0.0
         _learn(row, slot_season, x, residuals, rows_a_day[i], adapt[i])
