@@ -303,9 +303,9 @@ def _gather(life: Life, evidence: Evidence, offset: int, is_over: bool) -> None:
 
 
 def _severity(life: Life) -> Severity:
-    """From how unlikely it is and how long it lasts: each step up needs three decades, or one and much time."""
+    """From how unlikely it is and how long it lasts: each step up is a decade or two more."""
     decades = (life.score - life.threshold) * DECADES + np.log10(max(life.over, 1))
-    return SEVERITIES[1 + int(decades >= 2.5) + int(decades >= 5.0)]
+    return SEVERITIES[1 + int(decades >= 1.5) + int(decades >= 3.0)]
 
 
 def _urgency(outlook: Outlook) -> Severity:

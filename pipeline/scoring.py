@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 DECADES = 12.0
 WEEK_MS = 604_800_000
 # steps above a threshold come in runs: about one run in so many steps (the extremal index of the smoothed energy)
-STEPS_A_RUN = 110.0
+STEPS_A_RUN = 100.0
 DIGITS = 9
 # no incident is made of what happens every other hour of a quiet fleet
 LEAST_THRESHOLD = 0.02
@@ -66,7 +66,7 @@ class Scoring:
         """Let another bundle serve from the next wave on; what entities have earned of calibration is kept."""
         self._bundle = bundle if bundle is not None and bundle.has_detector else None
         self._shift = 0.0 if bundle is None else bundle.threshold_shift
-        self._weights = np.array([1.5, 1.0, 0.5, 1.0, 0.5, 0.25, 1.0, 1.0 if self._bundle else 0.0])
+        self._weights = np.array([1.5, 0.5, 1.0, 0.5, 1.0, 0.5, 0.25, 1.0, 1.0 if self._bundle else 0.0])
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""

@@ -70,11 +70,11 @@ def borders(values):
 
 def excess(features):
     """Excess of each view over its dead zone, of the distance beyond the borders, and of stillness."""
-    views = ((0, 4), (1, 4), (2, 3), (3, 3), (3, 6))
+    views = ((0, 4), (1, 3), (2, 4), (3, 3), (4, 3), (4, 6))
     return [
         *(min(max(abs(features[column]) - zone, 0), 50) for column, zone in views),
-        min(10 * abs(features[4]), 500),
-        min(max(features[6] - 3, 0), 50),
+        min(10 * abs(features[5]), 500),
+        min(max(features[7] - 3, 0), 50),
     ]
 
 

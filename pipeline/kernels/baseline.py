@@ -24,18 +24,19 @@ MAD = 1.4826
 # least scale, as a share of the range shown so far
 FLOOR_SHARE = 0.005
 # half-lives in rows; the borders follow a level beyond them with BORDER, and creep back BORDER_RETURN times as fast
-INNOVATION_SCALE, SLOW_LEVEL, RHYTHM, MIDDLE, BORDER, RANGE = 20_000.0, 720.0, 4_320.0, 10.0, 10_080.0, 20_000.0
+INNOVATION_SCALE, NEAR_LEVEL, NEAR_MEMORY, SLOW_LEVEL, RHYTHM = 20_000.0, 5.0, 1_440.0, 720.0, 4_320.0
+MIDDLE, BORDER, RANGE = 10.0, 10_080.0, 20_000.0
 BORDER_RETURN, BORDER_WARM_UP = 0.001, 10.0
 # half-lives in days of the day's profile, and of the scale of misses in each of its slots
 PROFILE_DAYS, SLOT_SCALE_DAYS = 2.0, 3.0
 # rows before which a series' scales say nothing: its features are 0
 WARM_UP_ROWS = 20
 # what leaves for each row
-INNOVATION, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, SPREAD, FLAT, N_FEATURES = range(8)
+INNOVATION, SHORT, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, SPREAD, FLAT, N_FEATURES = range(9)
 # columns of the float state; LAGS and COV start blocks of ORDER and ORDER + 1 columns
 (N_ROWS, LO, HI, FAST, FAST_SCALE, SLOW, SLOW_SCALE, DAY, DAY_SCALE, MISS_SCALE, AWAY_SCALE, SHORT_SPREAD) = range(12)
-(STILL, LONGEST_STILL, BASE, LAST_VALUE, EXPECTED, BAND, RING_AT, MID, LOWER, UPPER) = range(12, 22)
-LAGS = 22
+(STILL, LONGEST_STILL, BASE, LAST_VALUE, EXPECTED, BAND, RING_AT, MID, LOWER, UPPER, NEAR, NEAR_SCALE) = range(12, 24)
+LAGS = 24
 COV = LAGS + ORDER
 N_STATE = COV + ORDER + 1
 PROFILE, SLOT_SCALE, SLOT_ROWS = range(3)
@@ -126,13 +127,15 @@ def _beyond(row, floor):
 
 
 @njit(cache=True)
-def _judge(row, slot_season, usual, x, gap, out):
+def _judge(row, slot_season, usual, x, gap, rows_a_day, out):
     """Write the features of one row from what was known before it; returns the residuals that update it."""
     floor = max(FLOOR_SHARE * (row[HI] - row[LO]), 1e-14 * max(abs(row[HI]), abs(row[LO])))
     floor = max(floor, 1e-12)
     patience = 1.0 / np.sqrt(1.0 + gap)
     fast, slow, day, away = x - row[FAST], x - row[SLOW], x - row[DAY], x - usual
     out[INNOVATION] = fast * patience / max(MAD * row[FAST_SCALE], floor)
+    near = x - row[NEAR]
+    out[SHORT] = near * patience / max(MAD * row[NEAR_SCALE], floor)
     out[LEVEL] = slow / max(MAD * row[SLOW_SCALE], floor)
     out[DAY_LEVEL] = day / max(MAD * row[DAY_SCALE], floor)
     miss = away - predict(row[LAGS : LAGS + ORDER], row[COV : COV + ORDER + 1])
@@ -142,11 +145,12 @@ def _judge(row, slot_season, usual, x, gap, out):
     row[BAND], row[EXPECTED] = max(MAD * scale, floor), x - miss
     out[SEASONAL] = miss * patience / row[BAND]
     row[MID] += _weight(row[N_ROWS], MIDDLE) * (x - row[MID])
-    out[BEYOND] = _beyond(row, floor)
+    # before the first day is over, every hour is beyond what was
+    out[BEYOND] = _beyond(row, floor) * min(1.0, row[N_ROWS] / rows_a_day)
     out[SPREAD] = np.log((row[SHORT_SPREAD] + floor) / (row[FAST_SCALE] + floor))
     still = row[STILL] + 1.0 if x == row[LAST_VALUE] else 0.0
     out[FLAT] = still / (row[LONGEST_STILL] + 10.0)
-    return fast, slow, day, away, miss
+    return fast, near, slow, day, away, miss
 
 
 @njit(cache=True)
@@ -173,19 +177,21 @@ def _learn_slot(slot_season, x, miss, rows_a_day, adapt):
 @njit(cache=True)
 def _learn(row, slot_season, x, residuals, rows_a_day, adapt):
     """Update every estimate of one series with a judged row; ``adapt`` < 1 slows it while an incident is open."""
-    fast, slow, day, away, miss = residuals
+    fast, near, slow, day, away, miss = residuals
     n = row[N_ROWS]
     forget = (row[HI] - row[LO]) * (1.0 - 0.5 ** (1.0 / RANGE))
     row[LO], row[HI] = min(x, row[LO] + forget), max(x, row[HI] - forget)
     long, rate = adapt * _weight(n, RHYTHM), adapt * _weight(n, SLOW_LEVEL)
     row[SHORT_SPREAD] += _weight(n, 10.0) * (abs(fast) - row[SHORT_SPREAD])
     row[FAST_SCALE] += adapt * _weight(n, INNOVATION_SCALE) * (abs(fast) - row[FAST_SCALE])
+    row[NEAR_SCALE] += adapt * _weight(n, NEAR_MEMORY) * (abs(near) - row[NEAR_SCALE])
     row[SLOW_SCALE] += rate * (abs(slow) - row[SLOW_SCALE])
     row[DAY_SCALE] += adapt * _weight(n, rows_a_day / 2.0) * (abs(day) - row[DAY_SCALE])
     row[MISS_SCALE] += long * (abs(miss) - row[MISS_SCALE])
     row[AWAY_SCALE] += long * (abs(away) - row[AWAY_SCALE])
     _remember(row, away, long)
     row[FAST] += _weight(n, 1.0) * fast
+    row[NEAR] += _weight(n, NEAR_LEVEL) * near
     row[SLOW] += rate * slow
     row[DAY] += adapt * _weight(n, rows_a_day) * day
     _learn_borders(row, adapt)
@@ -200,7 +206,7 @@ def _learn(row, slot_season, x, residuals, rows_a_day, adapt):
 def _begin(row, x):
     """Start a series at its first value, with scales that say nothing yet."""
     row[LO] = row[HI] = row[FAST] = row[SLOW] = row[DAY] = row[LAST_VALUE] = row[EXPECTED] = row[BASE] = x
-    row[MID] = row[LOWER] = row[UPPER] = x
+    row[MID] = row[LOWER] = row[UPPER] = row[NEAR] = x
 
 
 @njit(cache=True)
@@ -229,7 +235,7 @@ def observe(series, values, gaps, slots, rows_a_day, adapt, b, out):
             _begin(row, x)
         slot_season = b.season[series[i], int(slots[i])]
         usual = _usual(row, b.season[series[i]], slots[i])
-        residuals = _judge(row, slot_season, usual, x, gaps[i], out[i])
+        residuals = _judge(row, slot_season, usual, x, gaps[i], rows_a_day[i], out[i])
         if row[N_ROWS] < WARM_UP_ROWS:
             out[i] = 0.0
         _learn(row, slot_season, x, residuals, rows_a_day[i], adapt[i])

@@ -12,10 +12,10 @@ import numpy as np
 from numba import njit
 
 from pipeline.kernels import tail as t
-from pipeline.kernels.baseline import BEYOND, DAY_LEVEL, FLAT, INNOVATION, LEVEL, SEASONAL
+from pipeline.kernels.baseline import BEYOND, DAY_LEVEL, FLAT, INNOVATION, LEVEL, SEASONAL, SHORT
 
-N_EXCESS = 8
-MODEL_EXCESS = 7
+N_EXCESS = 9
+MODEL_EXCESS = 8
 # a band's width beyond the borders weighs like ten scales
 BAND_SCALES = 10.0
 EXCESS_CAP = 50.0
@@ -39,18 +39,19 @@ def excess(features, out):
     ----------
     features : float64[n, N_FEATURES]
     out : float64[n, N_EXCESS]
-        Filled here: innovation over 4, level over 4, day level over 3, seasonal over 3 and over 6, distance beyond
-        the borders, stillness over 3 of its longest; the last column, a model's own, is left alone.
+        Filled here: innovation over 4, short over 3, level over 4, day level over 3, seasonal over 3 and over 6,
+        distance beyond the borders, stillness over 3 of its longest; the last column, a model's, is left alone.
     """
     for i in range(features.shape[0]):
         f = features[i]
         out[i, 0] = min(max(abs(f[INNOVATION]) - 4.0, 0.0), EXCESS_CAP)
-        out[i, 1] = min(max(abs(f[LEVEL]) - 4.0, 0.0), EXCESS_CAP)
-        out[i, 2] = min(max(abs(f[DAY_LEVEL]) - 3.0, 0.0), EXCESS_CAP)
-        out[i, 3] = min(max(abs(f[SEASONAL]) - 3.0, 0.0), EXCESS_CAP)
-        out[i, 4] = min(max(abs(f[SEASONAL]) - 6.0, 0.0), EXCESS_CAP)
-        out[i, 5] = min(BAND_SCALES * abs(f[BEYOND]), 10.0 * EXCESS_CAP)
-        out[i, 6] = min(max(f[FLAT] - 3.0, 0.0), EXCESS_CAP)
+        out[i, 1] = min(max(abs(f[SHORT]) - 3.0, 0.0), EXCESS_CAP)
+        out[i, 2] = min(max(abs(f[LEVEL]) - 4.0, 0.0), EXCESS_CAP)
+        out[i, 3] = min(max(abs(f[DAY_LEVEL]) - 3.0, 0.0), EXCESS_CAP)
+        out[i, 4] = min(max(abs(f[SEASONAL]) - 3.0, 0.0), EXCESS_CAP)
+        out[i, 5] = min(max(abs(f[SEASONAL]) - 6.0, 0.0), EXCESS_CAP)
+        out[i, 6] = min(BAND_SCALES * abs(f[BEYOND]), 10.0 * EXCESS_CAP)
+        out[i, 7] = min(max(f[FLAT] - 3.0, 0.0), EXCESS_CAP)
 
 
 @njit(cache=True)
