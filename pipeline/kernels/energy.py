@@ -26,7 +26,7 @@ N_ENERGY_STATE = QUICK + t.N_TAIL
 # before it, baselines know too little for their misses to mean anything
 WARM_UP_STEPS = 30
 SLOW_PACE = t.Pace(0.02, 0.0001, 1.0 / 5_000.0, 1_000.0, 6.0, 5.0, 50.0, 0.15)
-QUICK_PACE = t.Pace(0.05, 0.003, 1.0 / 500.0, 30.0, 3.0, 3.0, 18.0, 0.3)
+QUICK_PACE = t.Pace(0.05, 0.003, 1.0 / 500.0, 100.0, 6.0, 5.0, 50.0, 0.3)
 # the finished energy is energy + SMOOTH_WEIGHT x its EW mean with a half-life of seven steps
 SMOOTHING, SMOOTH_WEIGHT = 1.0 - 0.5 ** (1.0 / 7.0), 6.0
 
