@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help chaos demo picture setup test lint integration evaluate wire notebooks notebook clean
+.PHONY: help chaos demo picture setup test lint integration evaluate fuzz wire notebooks notebook clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -45,6 +45,9 @@ evaluate: setup ## the accuracy table on the open data, beside plain baselines a
 	@$(BIN)/python tests/benchmarks/behaviour.py
 	@$(BIN)/python tests/benchmarks/accuracy.py --readme
 	@$(BIN)/python tests/benchmarks/behaviour.py --readme
+
+fuzz: setup ## meddle with records of real senders for a minute; none may end as an exception
+	@$(BIN)/python tests/fuzz.py
 
 wire: setup ## read captures of real senders, and write the README's table of what was found in them
 	@$(BIN)/python tests/wire_table.py --readme
