@@ -69,8 +69,7 @@ class Nursery:
         return self._ask({"do": "poll", "pid": pid})
 
     def close(self):
-        self._process.stdin.close()
-        self._process.wait(timeout=20)
+        self._process.communicate(timeout=20)
 
     def _ask(self, request):
         self._process.stdin.write(json.dumps(request) + "\n")
