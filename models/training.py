@@ -33,8 +33,6 @@ SHIFTS = np.arange(-2.0, 4.01, 0.25)
 WEEK_MS = 604_800_000
 N_GOLDEN = 64
 MOST_ROWS = 200_000
-# columns of an entity's calibration that its class has in common: quantile, spread, mean and square of the peaks
-POOLED = slice(1, 5)
 
 
 @dataclass(slots=True)
@@ -79,6 +77,9 @@ class Road(Protocol):
 
     def learn(self, bundle: Bundle | None = None) -> Learned:
         """One pass with a bundle in force."""
+
+    def common(self, rows: Floats) -> Floats:
+        """What entities with these calibrations, shape (n_entities, n_columns), have in common."""
 
     def opened(self, learned: Learned, shift: float) -> int:
         """Incidents opened after the cut, were the threshold so many decades higher."""
@@ -129,7 +130,7 @@ def train(road: Road, detector: str = "baseline", facts: dict[str, str | float] 
         bundle,
         series=learned.series,
         entities=learned.entities,
-        classes=_pooled(learned),
+        classes=_pooled(road, learned),
         threshold_shift=shift,
         card=_card(road, learned, bundle, chosen, facts or {}),
     )
@@ -170,14 +171,12 @@ def _entity_weeks(road: Road, learned: Learned) -> float:
     return max(1, len(learned.held)) * max(1, road.end_ms - road.cut_ms) / WEEK_MS
 
 
-def _pooled(learned: Learned) -> dict[str, Floats]:
-    """Medians over the entities of a class; an entity that begins with them has seen no step of its own."""
-    pooled = {}
-    for entity_class in sorted(set(learned.classes.values())):
-        rows = np.array([learned.entities[name] for name, one in learned.classes.items() if one == entity_class])
-        pooled[entity_class] = np.zeros(rows.shape[1])
-        pooled[entity_class][POOLED] = np.median(rows[:, POOLED], axis=0)
-    return pooled
+def _pooled(road: Road, learned: Learned) -> dict[str, Floats]:
+    """By class what its entities have in common: with it an entity begins that training has not seen."""
+    members: dict[str, list[Floats]] = {}
+    for name, entity_class in sorted(learned.classes.items()):
+        members.setdefault(entity_class, []).append(learned.entities[name])
+    return {entity_class: road.common(np.array(rows)) for entity_class, rows in sorted(members.items())}
 
 
 def _card(road: Road, learned: Learned, bundle: Bundle, chosen: Detector, facts: dict[str, str | float]) -> Card:

@@ -25,6 +25,7 @@ from models.gate import Outcome
 from models.training import Learned
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.events import Incident, InputError
+from pipeline.kernels import energy as k
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.recordings import Recording, read_recordings
 from pipeline.replay import NO_SCORES, run_through
@@ -147,6 +148,12 @@ class History:
         weeks = max(1, len(learned.entities)) * (self.end_ms - self.first_ms) / WEEK_MS
         whole = np.concatenate(scores) if scores else np.zeros(0)
         return Outcome(_spans(learned.events, self.end_ms), whole, spent, weeks)
+
+    def common(self, rows: Floats) -> Floats:
+        """The median calibration of entities, as of one that has not seen a step: it has a tail, and earns its own."""
+        pooled: Floats = np.median(rows, axis=0)
+        pooled[[k.SMOOTH, k.N_STEPS]] = 0.0
+        return pooled
 
     def opened(self, learned: Learned, shift: float) -> int:
         """Incidents that the held-back scores would have opened, were the threshold so many decades higher.
