@@ -34,8 +34,8 @@ lint: setup ## ruff, mypy strict, and the import law
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-integration: setup ## only the tests on the real broker
-	@$(BIN)/python -m pytest tests/integration
+integration: setup ## all tests on the real broker, with the whole of the open telemetry (half an hour)
+	@$(BIN)/python -m pytest tests/integration -m ""
 
 chaos: setup ## over sixty seeded rounds of faults on real processes and a real broker, against a run without (half an hour)
 	@$(BIN)/python -m tests.chaos --rounds 84

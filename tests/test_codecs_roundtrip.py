@@ -26,7 +26,7 @@ def names(excluded: str = "", categories: Sequence[str] = ("Cs",)) -> st.SearchS
 
 
 def rows(name: st.SearchStrategy[str], metric: st.SearchStrategy[str], kinds: Any) -> st.SearchStrategy[list[Row]]:
-    labels = st.dictionaries(name.filter(lambda key: key != "host"), name, max_size=3)
+    labels = st.dictionaries(name.filter(lambda key: key not in ("host", "__name__")), name, max_size=3)
     sorted_labels = labels.map(lambda found: tuple(sorted(found.items())))
     row = st.tuples(name, metric, sorted_labels, NANOSECONDS, DOUBLES | INTEGERS, st.sampled_from(kinds))
     return st.lists(row, max_size=12)

@@ -12,6 +12,7 @@ from pipeline.cli import (
     config,
     decode,
     demo,
+    doctor,
     evaluate,
     explain,
     incidents,
@@ -66,6 +67,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(broker.app, name="broker")
 app.add_typer(config.app, name="config")
+app.add_typer(doctor.app)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(version.app)
 dress(app, GROUPS)

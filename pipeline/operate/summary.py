@@ -48,5 +48,6 @@ def in_words(counts: Counts, seconds: float, standing: Standing) -> str:
     )
     lag = "lag unknown" if standing.lag is None else f"lag {standing.lag:,}"
     incidents = f"{standing.open_incidents:,} open incident{'' if standing.open_incidents == 1 else 's'}"
-    watched = f"{standing.n_entities:,} entities with {standing.n_series:,} series"
+    entities = "entity" if standing.n_entities == 1 else "entities"
+    watched = f"{standing.n_entities:,} {entities} with {standing.n_series:,} series"
     return f"in {seconds:.0f} s: {came}; {told}; {lag}; {watched}; {incidents}; model {standing.model}"

@@ -104,6 +104,11 @@ class RunningJob:
         """Whether some log line holds ``words``."""
         return any(words in line["message"] for line in self.lines())
 
+    def wait_for_line(self, words: str) -> None:
+        """Wait until some log line holds ``words``; fail at once when the job has left."""
+        wait_until(lambda: self.said(words) or self.process.poll() is not None)
+        assert self.said(words)
+
     def accounting(self) -> dict[str, Any]:
         """The last summary that it told."""
         return [line["summary"] for line in self.lines() if "summary" in line][-1]
@@ -146,3 +151,5 @@ class RunningJob:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if kind is not None:  # pytest shows it beside the failure
+            print(self._log.read_text()[-4000:])
