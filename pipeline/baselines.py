@@ -16,7 +16,7 @@ from pipeline.kernels import baseline as k
 
 __all__ = ["FEATURE_NAMES", "Features"]
 
-FEATURE_NAMES = ("innovation", "short", "level", "day_level", "seasonal", "beyond", "spread", "flat")
+FEATURE_NAMES = ("innovation", "short", "level", "day_level", "seasonal", "beyond", "spread", "flat", "reach")
 DAY_MS = 86_400_000
 HELD_ADAPTATION = 0.1
 

@@ -28,6 +28,8 @@ STEPS_A_RUN = 100.0
 DIGITS = 9
 # no incident is made of what happens every other hour of a quiet fleet
 LEAST_THRESHOLD = 0.02
+# share of its range within which a series' step counts as one scale at least
+LEAST_REACH = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +124,14 @@ class Scoring:
 
 
 def _contribution(features: Floats) -> Floats:
-    """How far each row is from what was expected: its innovation, and a third of its distance from the slow level."""
-    return np.abs(features[:, b.INNOVATION]) + 0.3 * np.abs(features[:, b.LEVEL]) + 5.0 * np.maximum(
-        features[:, b.FLAT] - 3.0, 0.0
-    )  # fmt: skip
+    """How far each row is from what was expected: its innovation, and a third of its distance from the slow level.
+
+    A step of a small share of the range shown so far carries little blame, however still the series was before.
+    """
+    step = np.minimum(np.abs(features[:, b.INNOVATION]), np.abs(features[:, b.REACH]) / LEAST_REACH)
+    stuck = 5.0 * np.maximum(features[:, b.FLAT] - 3.0, 0.0)
+    blame: Floats = step + 0.3 * np.abs(features[:, b.LEVEL]) + stuck
+    return blame
 
 
 def _grow(array: Floats, n: int) -> Floats:

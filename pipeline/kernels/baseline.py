@@ -32,7 +32,7 @@ PROFILE_DAYS, SLOT_SCALE_DAYS = 2.0, 3.0
 # rows before which a series' scales say nothing: its features are 0
 WARM_UP_ROWS = 20
 # what leaves for each row
-INNOVATION, SHORT, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, SPREAD, FLAT, N_FEATURES = range(9)
+INNOVATION, SHORT, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, SPREAD, FLAT, REACH, N_FEATURES = range(10)
 # columns of the float state; LAGS and COV start blocks of ORDER and ORDER + 1 columns
 (N_ROWS, LO, HI, FAST, FAST_SCALE, SLOW, SLOW_SCALE, DAY, DAY_SCALE, MISS_SCALE, AWAY_SCALE, SHORT_SPREAD) = range(12)
 (STILL, LONGEST_STILL, BASE, LAST_VALUE, EXPECTED, BAND, RING_AT, MID, LOWER, UPPER, NEAR, NEAR_SCALE) = range(12, 24)
@@ -134,6 +134,7 @@ def _judge(row, slot_season, usual, x, gap, rows_a_day, out):
     patience = 1.0 / np.sqrt(1.0 + gap)
     fast, slow, day, away = x - row[FAST], x - row[SLOW], x - row[DAY], x - usual
     out[INNOVATION] = fast * patience / max(MAD * row[FAST_SCALE], floor)
+    out[REACH] = fast * patience * FLOOR_SHARE / floor
     near = x - row[NEAR]
     out[SHORT] = near * patience / max(MAD * row[NEAR_SCALE], floor)
     out[LEVEL] = slow / max(MAD * row[SLOW_SCALE], floor)
