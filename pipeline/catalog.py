@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pipeline.events import SeriesIdentity
+from pipeline.kernels.identity import Identities
 
 __all__ = ["Catalog"]
 
@@ -50,6 +51,8 @@ class Catalog:
         self._series: dict[SeriesIdentity, int] = {}
         self._entity: dict[tuple[str, str], int] = {}
         self._raw: dict[bytes, int] = {}
+        self._spellings = Identities(RAW_PER_SERIES * max_series)
+        self._dialect: object = None
         self._written = bytearray()
 
     @property
@@ -129,3 +132,10 @@ class Catalog:
         if len(self._raw) >= RAW_PER_SERIES * self.max_series:
             self._raw.clear()
         self._raw[raw] = series_id
+
+    def spellings_of(self, dialect: object) -> Identities:
+        """Ids by raw identity bytes as senders spell them; another dialect reads them anew."""
+        if dialect != self._dialect:
+            self._spellings.forget()
+            self._dialect = dialect
+        return self._spellings

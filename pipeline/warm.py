@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from pipeline.events import Records
+from pipeline.codecs.encode import encode_json, encode_otlp_proto
+from pipeline.events import Kind, Records
 from pipeline.stream import PartitionStream, Plan
 
 __all__ = ["compile_kernels"]
@@ -21,9 +20,9 @@ def compile_kernels(plan: Plan) -> None:
         time_ms = START_MS + i * MINUTE_MS
         hosts = ("a", "b") if i < N_STEPS // 2 else ("a",)
         rows = [
-            {"timestamp": time_ms, "entity": host, "metric": metric, "value": float(i % 7)}
+            (host, metric, (), time_ms * 1_000_000, float(i % 7), Kind.GAUGE)
             for host in hosts
             for metric in ("disk.utilization", "load")
         ]
-        value = msgspec.json.encode(rows)
+        value = (encode_json, encode_otlp_proto)[i % 2](rows)
         stream.step(Records("warm-up", 0, [i], [time_ms], [None], [value]))

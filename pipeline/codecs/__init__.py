@@ -25,6 +25,7 @@ from pipeline.codecs import (
     telegraf_json,
 )
 from pipeline.codecs.buckets import Distribution
+from pipeline.codecs.otlp_walk import decode_run
 from pipeline.codecs.probes import format_of
 from pipeline.codecs.writer import Hopeless, SampleWriter
 from pipeline.dialect import DEFAULT, Dialect
@@ -120,22 +121,23 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
     """
     allowed = _allowed(records.topic, formats, dialect)
     out, by_format = SampleWriter(catalog, dialect), dict[str, int]()
+    run: list[int] = []  # rows of OTLP protobuf that wait to be walked together
     for row, value in enumerate(records.values):
         if not value or value.isspace():
             continue
         out.record = row
-        if len(value) > MAX_RECORD_BYTES:
-            out.reject("too_large", f"{len(value)} bytes")
-            continue
-        name = allowed[0] if len(allowed) == 1 else format_of(value, dialect)
+        name = _format(value, allowed, out)
         if name is None:
-            out.reject("unknown_format", f"begins with {value[:24]!r}")
-            continue
-        if allowed and name not in allowed:
-            out.reject("unexpected_format", f"{name}, where {', '.join(allowed)} are expected")
             continue
         by_format[name] = by_format.get(name, 0) + 1
+        if name == otlp_proto.NAME:
+            run.append(row)
+            continue
+        decode_run(records, run, out, _read)
+        run.clear()
+        out.record = row
         _read(name, value, out, records.times[row])
+    decode_run(records, run, out, _read)
     return Decoded(
         samples=out.batch(),
         rejected=_rejected(records, out),
@@ -146,6 +148,20 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
         distributions=out.distributions,
         noted=out.noted,
     )
+
+
+def _format(value: bytes, allowed: tuple[str, ...], out: SampleWriter) -> str | None:
+    """Name of a record's format; None, and the record is rejected, where it has none that is allowed."""
+    if len(value) > MAX_RECORD_BYTES:
+        out.reject("too_large", f"{len(value)} bytes")
+        return None
+    name = allowed[0] if len(allowed) == 1 else format_of(value, out.dialect)
+    if name is None:
+        out.reject("unknown_format", f"begins with {value[:24]!r}")
+    elif allowed and name not in allowed:
+        out.reject("unexpected_format", f"{name}, where {', '.join(allowed)} are expected")
+        return None
+    return name
 
 
 def _read(name: str, value: bytes, out: SampleWriter, record_time_ms: int) -> None:

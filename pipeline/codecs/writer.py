@@ -129,12 +129,18 @@ class SampleWriter:
         for at in np.flatnonzero(absurd & ~refused):
             self.reject("absurd_time" if time[at] else "no_time", f"{time[at]} ns")
         kept = ~(absurd | refused)
-        self._series_id.frombytes(series_id[kept].tobytes())
-        self._time.frombytes(time[kept].tobytes())
-        self._start.frombytes(np.where((start > 0) & (start < MAX_TIME_NS), start, 0)[kept].tobytes())
-        self._value.frombytes(value[kept].tobytes())
-        self._kind.frombytes(kind[kept].tobytes())
-        self._record.frombytes(np.full(int(kept.sum()), self.record, np.int32).tobytes())
+        start = np.where((start > 0) & (start < MAX_TIME_NS), start, 0)
+        record = np.full(int(kept.sum()), self.record, np.int32)
+        self.append(SampleBatch(series_id[kept], time[kept], value[kept], kind[kept], start[kept], record))
+
+    def append(self, samples: SampleBatch) -> None:
+        """Append samples of known series with sane times."""
+        for name, column in self._columns():
+            column.frombytes(memoryview(getattr(samples, name)).cast("B"))
+
+    def since(self, first: int) -> SampleBatch:
+        """Samples from row ``first`` on, as arrays."""
+        return SampleBatch(**{name: np.array(column[first:], column.typecode) for name, column in self._columns()})
 
     def add_distribution(self, sample: int, total: float | None, unit: str, buckets: Buckets | None) -> None:
         """Note the whole of a histogram or summary point whose count is the sample at place ``sample``.
@@ -171,7 +177,7 @@ class SampleWriter:
 
     def batch(self) -> SampleBatch:
         """Everything collected so far, as arrays of shape (n_samples,)."""
-        return SampleBatch(**{name: np.array(column, dtype=column.typecode) for name, column in self._columns()})
+        return self.since(0)
 
     def _columns(self) -> Iterable[tuple[str, array]]:  # type: ignore[type-arg]
         return ((name, getattr(self, f"_{name}")) for name, _ in COLUMNS)

@@ -1,0 +1,237 @@
+"""OTLP metrics: a poll's records to columns in one walk over their bytes, for series that are known.
+
+A message is read twice on each floor, because senders may write its fields in any order (the Collector writes them
+descending: points before the metric's name, metrics before the host): once for all that is not a child, which is the
+identity, and once for the children. Everything that is not an expected number in an expected place, or was never seen
+before, stops the walk at that record, which is left without a trace: the official library is the judge of it. So it is
+of records with histograms and summaries, whose points are more than samples.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.kernels.identity import NO_ENTRY, NO_ROOM, ROOT, copy, finish, insert, lookup
+from pipeline.kernels.otlp_point import AS_INT, point
+from pipeline.kernels.wire import LENGTH, ODD, VARINT, field, njit_borrowing, njit_inline, varint
+
+__all__ = ["LACKS_ROOM", "ROWS", "Columns", "Taught", "walk"]
+
+RESOURCES, SCOPES, METRICS, POINTS = 1, 2, 2, 1  # numbers of the child fields, floor by floor
+GAUGE, SUM, DISTRIBUTIONS = 5, 7, (9, 10, 11)  # fields of a metric: the shapes of its points
+TEMPORALITY, MONOTONIC, DELTA_TEMPORALITY = 2, 3, 1
+NO_RECORDED_VALUE = 1
+COUNTER, DELTA, STALE = 1, 2, 16  # the bits of a sample's kind
+MAX_TIME_NS = 7_258_118_400_000_000_000  # 2200-01-01
+ROWS, LACKS_ROOM = 0, 1  # of ``used``
+
+
+class Taught(NamedTuple):
+    """What the judge made of the one record to learn from, sample by sample; empty columns where nothing is taught."""
+
+    series_id: npt.NDArray[np.int32]
+    time: npt.NDArray[np.int64]
+    kind: npt.NDArray[np.uint8]
+
+
+class Columns(NamedTuple):
+    """Room for samples: columns of shape (capacity,), ``used[ROWS]`` of them filled; ``value`` in two views."""
+
+    series_id: npt.NDArray[np.int32]
+    time: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+    bits: npt.NDArray[np.uint64]
+    kind: npt.NDArray[np.uint8]
+    record: npt.NDArray[np.int32]
+    used: npt.NDArray[np.int64]
+
+
+@njit_inline
+def _own_bytes(data, first, last, child, table, at):
+    """Append all fields of a message but its children to the key; NO_ROOM where a field is odd."""
+    place = first
+    while place < last:
+        number, wire, _, after = field(data, place, last)
+        if after == ODD:
+            return NO_ROOM
+        if number == child:
+            if wire != LENGTH:
+                return NO_ROOM
+        else:
+            at = copy(data, place, after, table, at)
+        place = after
+    return at
+
+
+@njit_inline
+def _entry(table, parent, at, taught):
+    """Look up the key of ``at`` bytes, making it while learning; NO_ENTRY where it cannot be had."""
+    if at == NO_ROOM:
+        return np.int64(NO_ENTRY)
+    n_words = finish(table, at)
+    return insert(table, parent, n_words, -1) if taught.time.size else lookup(table, parent, n_words)
+
+
+@njit_inline
+def _emit(table, metric, at, sample, out, taught):
+    """Write one sample of a known series; returns its row, or ODD where it is not known or there is no room.
+
+    ``at`` is the length of the attributes in the key, ``sample`` (time, start, bits, kind).
+    """
+    time, start, bits, kind = sample
+    n_words, row = finish(table, at), out.used[ROWS]
+    if row >= out.time.size:
+        out.used[LACKS_ROOM] = 1
+        return np.int64(ODD)
+    if taught.time.size == 0:
+        entry = lookup(table, metric, n_words)
+    elif row < taught.time.size and taught.time[row] == time and taught.kind[row] == kind:
+        entry = insert(table, metric, n_words, taught.series_id[row])
+    else:
+        entry = np.int64(NO_ENTRY)
+    if entry == NO_ENTRY:
+        return np.int64(ODD)
+    out.series_id[row] = table.value[entry]
+    out.time[row] = time
+    out.start[row] = start if 0 < start < MAX_TIME_NS else 0
+    out.kind[row] = kind
+    out.bits[row] = bits
+    if kind & STALE:
+        out.value[row] = np.nan
+    out.used[ROWS] = row + 1
+    return row
+
+
+@njit_inline
+def _write_point(data, first, last, kind, metric, stores):
+    """Write the sample of one point; returns False where the judge is needed."""
+    table, out, taught = stores
+    at, time, start, flags, held, bits = point(data, first, last, table)
+    stale = flags & NO_RECORDED_VALUE
+    if at == NO_ROOM or not 0 < time < MAX_TIME_NS or not (held or stale):
+        return False
+    row = _emit(table, metric, at, (time, start, bits, np.int64(kind | STALE if stale else kind)), out, taught)
+    if row != ODD and held == AS_INT and not stale:
+        out.value[row] = np.float64(np.int64(bits))
+    return row != ODD
+
+
+@njit_borrowing
+def _kind_of(data, first, last, shape):
+    """Kind of a metric's samples by shape, temporality and monotonicity; -1 where one of them is odd."""
+    monotonic, temporality = np.int64(0), np.int64(0)
+    place = first
+    while place < last and shape == SUM:
+        number, wire, body, after = field(data, place, last)
+        if number in (TEMPORALITY, MONOTONIC):
+            value, _ = varint(data, body, after)
+            if wire != VARINT or not 0 <= value < 1 << 31:
+                return -1
+            if number == TEMPORALITY:
+                temporality = value
+            else:
+                monotonic = value
+        place = after
+    return DELTA if temporality == DELTA_TEMPORALITY else COUNTER if monotonic else 0
+
+
+@njit_borrowing
+def _write_metric(data, first, last, scope, table, out, taught):
+    """Write the points of one metric, found by its name, unit, shape and all else that is not a point."""
+    shape, begin, end, at = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    place = first
+    while place < last:
+        number, wire, body, after = field(data, place, last)
+        if after == ODD or number in DISTRIBUTIONS:
+            return False
+        if number in (GAUGE, SUM):
+            if shape or wire != LENGTH:
+                return False
+            shape, begin, end = number, body, after
+        else:
+            at = copy(data, place, after, table, at)
+        place = after
+    border = at
+    if shape:
+        at = _own_bytes(data, begin, end, POINTS, table, at)
+    if at != NO_ROOM:
+        # the last word says where the metric's own fields end and its data's begin: equal bytes, equal meaning
+        at = 8 * finish(table, at)
+        table.scratch[at >> 3] = np.uint64(border << 8 | shape)
+        at += 8
+    metric = _entry(table, scope, at, taught)
+    if metric == NO_ENTRY:
+        return False
+    kind, stores = _kind_of(data, begin, end, shape), (table, out, taught)
+    place = begin
+    while place < end and kind >= 0:
+        number, _, body, after = field(data, place, end)
+        if number == POINTS and not _write_point(data, body, after, kind, metric, stores):
+            return False
+        place = after
+    return kind >= 0
+
+
+@njit_borrowing
+def _write_record(data, first, last, table, out, taught):
+    """Write one record: its resources, their scopes, their metrics."""
+    while first < last:
+        number, wire, at, end = field(data, first, last)
+        if end == ODD or number != RESOURCES or wire != LENGTH:
+            return False
+        resource = _entry(table, np.int64(ROOT), _own_bytes(data, at, end, SCOPES, table, 0), taught)
+        if resource == NO_ENTRY:
+            return False
+        while at < end:
+            number, _, place, scope_end = field(data, at, end)
+            at = scope_end
+            if number != SCOPES:
+                continue
+            scope = _entry(table, resource, _own_bytes(data, place, scope_end, METRICS, table, 0), taught)
+            if scope == NO_ENTRY:
+                return False
+            while place < scope_end:
+                number, _, body, after = field(data, place, scope_end)
+                place = after
+                if number == METRICS and not _write_metric(data, body, after, scope, table, out, taught):
+                    return False
+        first = end
+    return True
+
+
+@njit_borrowing
+def walk(data, bounds, first, table, out, taught):
+    """Write the samples of records from row ``first`` on, until one needs the judge or the room is full.
+
+    Parameters
+    ----------
+    data : uint8[n_bytes]
+        The records behind each other; nothing in them is trusted.
+    bounds : int64[n_records + 1]
+        Record i is data[bounds[i]:bounds[i + 1]].
+    first : int
+    table : Table
+        Of identities.
+    out : Columns
+        Filled behind ``used[ROWS]``.
+    taught : Taught
+        Columns of no samples; while learning, those of the one record given.
+
+    Returns
+    -------
+    int
+        Row of the record that stopped the walk, of which nothing is written (LACKS_ROOM says whether it only found
+        no room); the number of records at the end.
+    """
+    for record in range(first, bounds.size - 1):
+        before = out.used[ROWS]
+        if not _write_record(data, bounds[record], bounds[record + 1], table, out, taught):
+            out.used[ROWS] = before
+            return record
+        for row in range(before, out.used[ROWS]):
+            out.record[row] = record
+    return bounds.size - 1
