@@ -89,7 +89,7 @@ class Grid:
         self.n_entities = 0
         self.n_samples = 0
         self._state = _empty_state(64, 8)
-        self._out = _empty_rows(64, 64, 8)
+        self._out = _empty_rows(64, 64)
 
     def obey(self, max_future_ms: int, silence_rhythms: int, silence_least_ms: int) -> None:
         """Work by other limits from now on; parameters as at construction."""
@@ -202,8 +202,12 @@ class Grid:
     def _reset_out(self, n_samples: int) -> None:
         self._state.entity[: self.n_entities, k.WAVE] = 0
         self._state.entity[: self.n_entities, k.RANK_MAX] = -1
-        if len(self._out.values) < n_samples + self.n_series or len(self._out.notices) < n_samples + self.n_entities:
-            self._out = _empty_rows(2 * n_samples, 2 * self.n_series, 2 * self.n_entities)
+        # A cell that closes was open before, or filled in this call: by a sample of it, or by the samples that waited
+        # for the rhythm of their series, which one of them teaches. Who falls silent twice has spoken in between.
+        n_rows = n_samples + self.n_series + (k.N_LEARN - 1) * min(n_samples, self.n_series)
+        n_notices = 2 * n_samples + self.n_entities
+        if len(self._out.values) < n_rows or len(self._out.notices) < n_notices:
+            self._out = _empty_rows(2 * n_rows, 2 * n_notices)
         self._out.used[:] = 0
         self._out.counts[:] = 0
 
@@ -285,11 +289,11 @@ def _grow(state: k.GridState, n_series: int, n_entities: int) -> k.GridState:
     return grown
 
 
-def _empty_rows(n_samples: int, n_series: int, n_entities: int) -> k.GridRows:
+def _empty_rows(n_rows: int, n_notices: int) -> k.GridRows:
     return k.GridRows(
-        np.zeros((n_samples + n_series, k.N_ROW_COLUMNS), np.int64),
-        np.zeros(n_samples + n_series),
-        np.zeros((n_samples + n_entities, k.N_NOTICE_COLUMNS), np.int64),
+        np.zeros((n_rows, k.N_ROW_COLUMNS), np.int64),
+        np.zeros(n_rows),
+        np.zeros((n_notices, k.N_NOTICE_COLUMNS), np.int64),
         np.zeros(2, np.int64),
         np.zeros(8, np.int64),
     )

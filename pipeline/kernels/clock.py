@@ -356,7 +356,7 @@ def push(g, n_entities, samples, limits, out):
         (furthest future in ms, rhythms of silence, least silence in ms, spacing of looks for silence in ms,
         number of the first sample).
     out : GridRows
-        Room for one row for each sample and each series, and one notice for each sample and entity.
+        Room for all rows and notices that so many samples can lead to: see ``Grid``.
     """
     ids, times, starts, values, kinds, record_times = samples
     future_ms, rhythms, least_ms, look_ms, first = limits
