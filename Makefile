@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help chaos demo picture setup test lint integration evaluate fuzz wire notebooks notebook clean
+.PHONY: help chaos demo picture setup test lint integration evaluate bench fuzz wire notebooks notebook clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
