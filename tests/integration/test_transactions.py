@@ -58,7 +58,7 @@ def test_aborted_work_is_never_seen(client: dict[str, Any], topics: Topics, sour
     sink.close()
     assert _ids(client, topics.incidents) == [b"b"]
     assert [one.incident_id for one in published(client, topics.current)] == ["b"]
-    assert source.committed(place) == (7, 1_234)
+    assert source.committed(place) == Committed(7, 1_234)
 
 
 def test_offsets_move_only_with_their_transaction(client: dict[str, Any], topics: Topics, source: Source) -> None:
