@@ -30,11 +30,11 @@ FAULT = range(100, 130)
 WAIT_SECONDS = 90
 
 
-def stretch_of(first, n_steps, faults):
+def stretch_of(first, n_steps, faults, by=40.0):
     """Healthy telemetry from a step on, with the first metric of a host far too high at the steps given."""
     stretch = telemetry(FLEET, [], T0 + first * MINUTE, n_steps)
     for host, steps in faults:
-        stretch.values[host][steps.start : steps.stop, 0] += 40.0
+        stretch.values[host][steps.start : steps.stop, 0] += by
     return stretch
 
 
@@ -155,7 +155,7 @@ def test_a_model_is_trained_refused_promoted_swapped_in_and_taken_back(broker, f
     live = Live(broker, fresh("models"), models.registry.uri, tmp_path)
     live.wait_for("the champion is version 1")
     first = N_PAST + N_LATER
-    live.send(stretch_of(first, N_LIVE, [(FLEET.hosts[0], FAULT)]))
+    live.send(stretch_of(first, N_LIVE, [(FLEET.hosts[0], FAULT)], by=150.0))
     assert set(live.versions()) == {"1"}
 
     models("train", "--data", data / "contaminated", "--alias", "none")
@@ -167,7 +167,7 @@ def test_a_model_is_trained_refused_promoted_swapped_in_and_taken_back(broker, f
     assert told["after"]["event_recall"] >= told["before"]["event_recall"] > 0.5
     models("models", "promote", "3")
     assert live.wait_for("the champion is version 3", 5.0) < 5.0
-    live.send(stretch_of(first + N_LIVE, N_LIVE, [(FLEET.hosts[1], FAULT)]))
+    live.send(stretch_of(first + N_LIVE, N_LIVE, [(FLEET.hosts[1], FAULT)], by=150.0))
     assert live.versions()[-1] == "3"
 
     models("models", "rollback")
@@ -176,7 +176,7 @@ def test_a_model_is_trained_refused_promoted_swapped_in_and_taken_back(broker, f
     while live.log_path.read_text().count("the champion is version 1") == began == 1:
         assert time.monotonic() < deadline, live.log_path.read_text()[-2000:]
         time.sleep(0.1)
-    live.send(stretch_of(first + 2 * N_LIVE, N_LIVE, [(FLEET.hosts[2], FAULT)]))
+    live.send(stretch_of(first + 2 * N_LIVE, N_LIVE, [(FLEET.hosts[2], FAULT)], by=150.0))
     live.stop()
     versions = live.versions()
     assert versions[-1] == "1"
