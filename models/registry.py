@@ -97,13 +97,10 @@ class Registry:
         """
         aliases = self.aliases()
         number = aliases.get(wanted.removeprefix("@"), wanted.removeprefix("@"))
-        if number.isdigit():
-            try:
-                with self._asking(f"looking for version {number}"):
-                    return _version(self._client.get_model_version(self.name, number), aliases)
-            except ModelNotFound:
-                pass
-        there = ", ".join([*(f"@{name}" for name in sorted(aliases)), *(one.number for one in self.versions()[:5])])
+        known = {one.number: one for one in self.versions()}
+        if number in known:
+            return known[number]
+        there = ", ".join([*(f"@{name}" for name in sorted(aliases)), *list(known)[:5]])
         raise ModelNotFound(f"{self.name} has no version {wanted}; there are: {there or 'none, train one first'}")
 
     def load(self, wanted: str) -> Bundle:

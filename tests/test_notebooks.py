@@ -51,4 +51,4 @@ def test_a_notebook_runs_from_top_to_bottom_with_other_parameters(path, tmp_path
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
     client = NotebookClient(notebook, timeout=200, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
     client.execute(env=environment)
-    assert notebook.cells[-1].outputs[-1].data["text/markdown"].startswith("**")
+    assert any(letter.isdigit() for letter in notebook.cells[-1].outputs[-1].data["text/markdown"])

@@ -254,7 +254,9 @@ class Detection(Section):
         default=72.0, ge=0, description="Warn of what will be full or used up within so many hours; 0: never"
     )
     hold_hours: float = Field(
-        default=6.0, ge=0, description="How long an incident keeps the baselines from adapting, at most"
+        default=0.0,
+        ge=0,
+        description="How long an incident keeps the baselines from adapting, at most; 0: it never does",
     )
     rules: Annotated[tuple[Rule, ...], Field(strict=False)] = Field(
         default=(),
@@ -312,7 +314,6 @@ class Models(Section):
     poll_seconds: float = Field(
         default=2.0, ge=0, description="How often the job looks for another champion; 0: never, the built-in serve"
     )
-    shadow: bool = Field(default=False, description="Also score the challenger on live data, and publish nothing of it")
     retrain_after_days: float = Field(default=30.0, gt=0, description="A champion older than this is retrained")
 
 
