@@ -146,7 +146,7 @@ def _why_not_connected(client: Client, error: Exception, complaints: list[Except
     if denied is not None:
         return PermissionDenied(f"{where} refuses this user (check user, password and mechanism): {denied}")
     if str(client.get("security_protocol", "")).startswith("SASL") and _hung_up_on(complaints):
-        return PermissionDenied(f"{where} hangs up when it hears who we are (check user, password and mechanism)")
+        return PermissionDenied(f"{where} refuses this user (check user, password and mechanism): it hangs up on us")
     return BrokerUnreachable(f"nobody answers at {where}: {complaints[-1] if complaints else error}")
 
 
