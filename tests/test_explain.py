@@ -9,6 +9,7 @@ import pytest
 from pipeline.cli.main import main
 from pipeline.events import InputError, ScoreRow
 from pipeline.explain import explain, explain_published
+from pipeline.lifecycle import IncidentPlan
 from pipeline.recordings import recording
 from pipeline.replay import backtest, replay
 from pipeline.rules import Rule, Watch
@@ -78,9 +79,11 @@ def test_it_did_not_fire_because_nothing_came():
     assert asked(-5).reasons == ["nothing had been received of it by then"]
 
 
-def test_the_baselines_hold_still_while_an_incident_is_open():
-    assert asked(FAULT + 10).hold and says(asked(FAULT + 10), "held still")
-    assert not asked(FAULT - 10).hold
+def test_the_baselines_hold_still_while_an_incident_is_open_only_if_they_are_told_to():
+    holding = Plan(incidents=IncidentPlan(hold_ms=6 * 3_600_000))
+    assert asked(FAULT + 10, holding).hold and says(asked(FAULT + 10, holding), "held still")
+    assert not asked(FAULT - 10, holding).hold
+    assert not asked(FAULT + 10, Plan()).hold
 
 
 def test_a_rule_is_named_and_an_unwatched_entity_said():
