@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from pipeline.settings import Loaded
 
-__all__ = ["AsJson", "Bootstrap", "Config", "Set", "loaded", "span_ms"]
+__all__ = ["AsJson", "Bootstrap", "Config", "Set", "Start", "Topics", "loaded", "span_ms"]
 
 SPANS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -24,6 +24,12 @@ Set = Annotated[
 Bootstrap = Annotated[
     str | None,
     typer.Option("--bootstrap-servers", metavar="HOST:PORT", help="Short for --set kafka.bootstrap_servers=."),
+]
+Topics = Annotated[
+    list[str] | None, typer.Option("--topic", metavar="NAME", help="Read this topic; may be given several times.")
+]
+Start = Annotated[
+    str | None, typer.Option("--start", metavar="PLACE", help="Where a new group begins: latest, earliest, a time.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs instead of text for people.")]
 

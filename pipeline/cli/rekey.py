@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from pipeline.cli.options import Bootstrap, Config, Set, loaded
+from pipeline.cli.options import Bootstrap, Config, Set, Start, Topics, loaded
 from pipeline.cli.run import stop_on_signals
 
 __all__ = ["app"]
@@ -16,12 +14,8 @@ app = typer.Typer()
 
 @app.command()
 def rekey(
-    topics: Annotated[
-        list[str] | None, typer.Option("--topic", metavar="NAME", help="Read this topic; may be given several times.")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--start", metavar="PLACE", help="Where a new group begins: latest, earliest, a time.")
-    ] = None,
+    topics: Topics = None,
+    start: Start = None,
     config: Config = None,
     overrides: Set = None,
     bootstrap: Bootstrap = None,

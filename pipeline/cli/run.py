@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from pipeline.cli.options import Bootstrap, Config, Set, loaded
+from pipeline.cli.options import Bootstrap, Config, Set, Start, Topics, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +23,8 @@ LEFT_AT_ONCE = 130
 
 @app.command()
 def run(
-    topics: Annotated[
-        list[str] | None, typer.Option("--topic", metavar="NAME", help="Read this topic; may be given several times.")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--start", metavar="PLACE", help="Where a new group begins: latest, earliest, a time.")
-    ] = None,
+    topics: Topics = None,
+    start: Start = None,
     config: Config = None,
     overrides: Set = None,
     bootstrap: Bootstrap = None,
