@@ -1,8 +1,8 @@
 """foreshock: telemetry that flows through Kafka in, few and explained incidents out.
 
-Reading order: ``events`` (the nouns), ``stream`` (the whole story, pure), ``job`` (the loop around it), ``app``
-(how the parts are put together). Then the rooms: ``codecs`` and ``catalog``, ``grid``, ``baselines`` and ``kernels``,
-``scoring``, ``lifecycle``, ``kafka``.
+Reading order: ``events`` and ``incident`` (the nouns), ``stream`` (the whole story, pure), ``job`` (the loop around
+it), ``app`` (how the parts are put together). Then the rooms: ``codecs`` and ``catalog``, ``grid``, ``baselines`` and
+``kernels``, ``scoring``, ``lifecycle``, ``kafka``.
 
 Sign and units: a higher score is more anomalous. Time is int64, nanoseconds while decoding, milliseconds from the
 grid on, always UTC; every other unit is in the name.

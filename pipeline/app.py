@@ -16,7 +16,8 @@ from models.registry import Registry
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.codecs import FORMATS
 from pipeline.dialect import RSYSLOG, Dialect, JsonMapping
-from pipeline.events import Counts, SettingsError
+from pipeline.errors import SettingsError
+from pipeline.events import Counts
 from pipeline.job import Job, Summary
 from pipeline.kafka.broker import kafka_home
 from pipeline.kafka.reader import decisions, published

@@ -12,7 +12,7 @@ from pipeline._version import __version__
 from pipeline.app import client_options, dialect_of, plan_of, topics_of
 from pipeline.catalog import Catalog
 from pipeline.codecs import Decoded, decode
-from pipeline.events import BrokerError, BrokerUnreachable
+from pipeline.errors import BrokerError, BrokerUnreachable
 from pipeline.kafka.broker import kafka_home
 from pipeline.kafka.follow import read_last
 from pipeline.kafka.inspection import inspect

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.events import InputError
+from pipeline.errors import InputError
 
 __all__ = ["scores_figure"]
 

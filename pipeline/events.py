@@ -1,20 +1,6 @@
-"""The nouns: records, samples, rejected input, incidents, and the tree of errors.
+"""The nouns: records, samples, rejected input, the accounting, scores and decisions.
 
-The tree of errors::
-
-    ForeshockError
-    ├── SettingsError         the configuration is wrong; nothing was connected (exit 2)
-    ├── InputError            a file or folder a person named cannot be read as telemetry (exit 2)
-    ├── CodecError            a record's bytes cannot become samples; becomes a Rejected
-    ├── BrokerError           Kafka answered with something that needs a person (exit 1)
-    │   ├── BrokerUnreachable    nobody answers; the job waits and says so
-    │   └── PermissionDenied     the broker refuses this user
-    ├── Fenced                another process owns the work; drop all state, take over anew
-    ├── StepFailed            a mistake in the code met a record; begin anew, at last without it
-    ├── SnapshotDamaged       a snapshot is not whole; an older one is used
-    └── StoreFailed           the place for snapshots cannot be read or written; the job goes on without
-
-What goes wrong with models is a tree of its own, ``models.errors.ModelError``: models know nothing of the pipeline.
+What is published of an incident stands in ``pipeline.incident``, what may go wrong in ``pipeline.errors``.
 """
 
 from __future__ import annotations
@@ -28,87 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "BrokerError",
-    "BrokerUnreachable",
-    "CloudEvent",
-    "CodecError",
-    "ContributingMetric",
     "Counts",
-    "DataQuality",
     "Decision",
-    "Entity",
-    "Fenced",
-    "Forecast",
-    "ForeshockError",
-    "Incident",
-    "InputError",
     "Kind",
-    "ModelInForce",
     "Notice",
     "Origin",
-    "PermissionDenied",
     "Records",
     "Rejected",
     "SampleBatch",
     "ScoreRow",
     "SeriesIdentity",
-    "SettingsError",
-    "SnapshotDamaged",
-    "Source",
     "SourceClock",
-    "StepFailed",
-    "StoreFailed",
-    "Track",
 ]
-
-
-class ForeshockError(Exception):
-    """The root of every error that foreshock raises itself."""
-
-
-class SettingsError(ForeshockError):
-    """The configuration is wrong: names file, key, value and the nearest valid one."""
-
-
-class InputError(ForeshockError):
-    """A file or folder that a person named cannot be read as telemetry."""
-
-
-class CodecError(ForeshockError):
-    """A record's bytes cannot become samples; ``reason`` is a short machine-readable word."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason
-        self.detail = detail
-
-
-class BrokerError(ForeshockError):
-    """Kafka answered with something that needs a person."""
-
-
-class BrokerUnreachable(BrokerError):
-    """Nobody answers at the bootstrap address."""
-
-
-class PermissionDenied(BrokerError):
-    """The broker knows this user and refuses the operation."""
-
-
-class Fenced(ForeshockError):
-    """Another process owns the work now, or the outcome of a commit is unknown."""
-
-
-class StepFailed(ForeshockError):
-    """Working on a batch failed half-way, so the state in memory is worth nothing."""
-
-
-class SnapshotDamaged(ForeshockError):
-    """A snapshot is cut off, changed, or of a schema that this release cannot read."""
-
-
-class StoreFailed(ForeshockError):
-    """The place where snapshots lie cannot be read or written."""
 
 
 class Kind(IntEnum):
@@ -221,134 +138,6 @@ class Rejected:
     detail: str
     value: bytes | None
     key: bytes | None = None
-
-
-Severity = Literal["info", "warning", "error", "critical"]
-Track = Literal["behaviour", "silence", "exhaustion"]
-IncidentKind = Literal[
-    "spike",
-    "dip",
-    "level_shift",
-    "trend",
-    "variance",
-    "flatline",
-    "season",
-    "correlation",
-    "silence",
-    "exhaustion",
-]
-Reason = Literal[
-    "opened",
-    "new_evidence",
-    "severity",
-    "late_data",
-    "recovered",
-    "timeout",
-    "retracted",
-    "maintenance",
-    "feedback",
-    "moved",
-    "recurred",
-]
-
-
-class Entity(msgspec.Struct, frozen=True):
-    """The thing watched; ``entity_class`` travels as ``class``."""
-
-    id: str
-    entity_class: str = msgspec.field(name="class")
-    name: str
-    labels: dict[str, str] = {}
-
-
-class ContributingMetric(msgspec.Struct, frozen=True):
-    """One metric's part in an incident; shares of an incident's metrics sum to 1.
-
-    ``expected``, ``lower`` and ``upper`` are in the metric's unit; None while not yet learned.
-    ``recent`` holds up to 60 last values, oldest first, for the top three metrics only.
-    """
-
-    metric: str
-    unit: str
-    share: float
-    value: float | None
-    expected: float | None
-    lower: float | None
-    upper: float | None
-    recent: list[float | None] = []
-
-
-class ModelInForce(msgspec.Struct, frozen=True):
-    """The bundle whose scores made the verdict."""
-
-    name: str
-    version: str
-    threshold: float
-
-
-class DataQuality(msgspec.Struct, frozen=True):
-    """How far to trust the verdict: share of missing cells, late samples, still warming up or not."""
-
-    missing_share: float = 0.0
-    late_samples: int = 0
-    warming: bool = False
-
-
-class Source(msgspec.Struct, frozen=True):
-    """Where in Kafka the evidence lies."""
-
-    topic: str
-    partition: int
-    first_offset: int
-    last_offset: int
-
-
-class Forecast(msgspec.Struct, frozen=True):
-    """When a metric will reach its limit (in its unit), with a 90 % interval; times are RFC 3339 UTC."""
-
-    limit: float
-    full_at: str
-    earliest_at: str
-    latest_at: str
-
-
-class Incident(msgspec.Struct, frozen=True):
-    """One revision of an incident: the ``data`` of its event. Times are event times, RFC 3339 UTC."""
-
-    incident_id: str
-    revision: int
-    track: Track
-    status: Literal["open", "resolved"]
-    severity: Severity
-    score: float
-    kind: IncidentKind
-    entity: Entity
-    title: str
-    started_at: str
-    detected_at: str
-    updated_at: str
-    ended_at: str | None
-    contributing_metrics: list[ContributingMetric]
-    model: ModelInForce
-    data_quality: DataQuality
-    source: Source
-    reason: Reason
-    links: dict[str, str] = {}
-    forecast: Forecast | None = None
-    rule: str | None = None
-
-
-class CloudEvent(msgspec.Struct, frozen=True, omit_defaults=False):
-    """CloudEvents 1.0 envelope in structured mode; ``id`` is ``<incident_id>:<revision>``."""
-
-    specversion: Literal["1.0"]
-    id: str
-    source: str
-    type: str
-    time: str
-    subject: str
-    datacontenttype: Literal["application/json"]
-    data: Incident
 
 
 @dataclass(slots=True)

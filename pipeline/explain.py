@@ -11,7 +11,9 @@ import numpy as np
 
 from models.bundle import Bundle
 from pipeline.baselines import FEATURE_NAMES
-from pipeline.events import Incident, InputError, ScoreRow
+from pipeline.errors import InputError
+from pipeline.events import ScoreRow
+from pipeline.incident import Incident
 from pipeline.narrative import BAND_WIDTH, iso_time
 from pipeline.recordings import Recording
 from pipeline.replay import run_through

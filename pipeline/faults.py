@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pipeline.events import Fenced
+from pipeline.errors import Fenced
 
 __all__ = ["POINTS", "arm", "reach", "taste"]
 

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.events import InputError, Kind, SampleBatch, SeriesIdentity
+from pipeline.errors import InputError
+from pipeline.events import Kind, SampleBatch, SeriesIdentity
 from pipeline.recordings import Recording, epoch_ns, recording
 from pipeline.stream import PartitionStream, StepResult
 

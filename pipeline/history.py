@@ -24,7 +24,8 @@ from models.evaluate import Span
 from models.gate import Outcome
 from models.training import Learned
 from pipeline.baselines import FEATURE_NAMES
-from pipeline.events import Incident, InputError
+from pipeline.errors import InputError
+from pipeline.incident import Incident
 from pipeline.kernels import energy as k
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.recordings import Recording, read_recordings

@@ -15,7 +15,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
 from models.bundle import Bundle
-from pipeline.events import BrokerUnreachable, Counts, Decision, Notice, Records, StepFailed
+from pipeline.errors import BrokerUnreachable, StepFailed
+from pipeline.events import Counts, Decision, Notice, Records
 from pipeline.faults import reach
 from pipeline.idle import Idle
 from pipeline.kafka.sink import Sink

@@ -20,8 +20,8 @@ from uuid import UUID, uuid5
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.events import IncidentKind, Reason, Severity, Track
 from pipeline.exhaustion import Outlook
+from pipeline.incident import IncidentKind, Reason, Severity, Track
 
 __all__ = ["Change", "Evidence", "IncidentPlan", "Incidents", "Life"]
 

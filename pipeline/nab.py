@@ -18,7 +18,7 @@ import pandas as pd
 
 from models.evaluate import finite
 from models.nab import PROFILES, Rewards, nab_score, rewards
-from pipeline.events import InputError
+from pipeline.errors import InputError
 from pipeline.recordings import read_table, recording
 from pipeline.replay import replay
 from pipeline.stream import Plan

@@ -12,9 +12,9 @@ from pipeline.amounts import amount, band, number, rate_of
 from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.catalog import Catalog
 from pipeline.codecs.units import bounds_of
-from pipeline.events import ContributingMetric, IncidentKind
 from pipeline.exhaustion import Outlook
 from pipeline.grid import Grid
+from pipeline.incident import ContributingMetric, IncidentKind
 from pipeline.lifecycle import Life
 from pipeline.rules import Rules
 

@@ -31,9 +31,9 @@ from pipeline.catalog import Catalog
 from pipeline.codecs import decode
 from pipeline.codecs.capture import read_capture
 from pipeline.codecs.report import frame_of
-from pipeline.events import CloudEvent
 from pipeline.frames import long_table, of_recordings, send, to_recordings
 from pipeline.history import History
+from pipeline.incident import CloudEvent
 from pipeline.kafka.follow import read_all, read_between
 from pipeline.recordings import read_recordings
 from pipeline.settings import Settings, load

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.events import BrokerUnreachable, Fenced, StepFailed
+from pipeline.errors import BrokerUnreachable, Fenced, StepFailed
 
 __all__ = ["Patience"]
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import msgspec
 
-from pipeline.events import CloudEvent, DataQuality, Entity, Forecast, Incident, ModelInForce, Source, Track
 from pipeline.exhaustion import Outlook
+from pipeline.incident import CloudEvent, DataQuality, Entity, Forecast, Incident, ModelInForce, Source, Track
 from pipeline.lifecycle import Change, Life, incident_id
 from pipeline.narrative import Narrator, iso_time
 

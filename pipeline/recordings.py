@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.events import InputError
+from pipeline.errors import InputError
 
 __all__ = ["Recording", "epoch_ns", "numeric_columns", "read_recordings", "read_table", "recording", "tables_in"]
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.bundle import Bundle
-from pipeline.events import CloudEvent, SampleBatch, SeriesIdentity
+from pipeline.events import SampleBatch, SeriesIdentity
+from pipeline.incident import CloudEvent
 from pipeline.recordings import Recording, recording
 from pipeline.stream import PartitionStream, Plan, StepResult
 from pipeline.verdicts import Verdicts

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.events import CloudEvent
+from pipeline.incident import CloudEvent
 
 __all__ = ["incident_schema", "schema_text"]
 

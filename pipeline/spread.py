@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.events import SettingsError
+from pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
     from pipeline.history import Spread

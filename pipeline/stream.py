@@ -18,20 +18,11 @@ from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.catalog import Catalog
 from pipeline.codecs import decode
 from pipeline.dialect import DEFAULT, Dialect
-from pipeline.events import (
-    CloudEvent,
-    Counts,
-    Entity,
-    Incident,
-    ModelInForce,
-    Records,
-    Rejected,
-    SampleBatch,
-    ScoreRow,
-)
+from pipeline.events import Counts, Records, Rejected, SampleBatch, ScoreRow
 from pipeline.exhaustion import Exhaustion
 from pipeline.grid import Closed, Grid, Silence, Wave
 from pipeline.image import Image, Table, digest, laid
+from pipeline.incident import CloudEvent, Entity, Incident, ModelInForce
 from pipeline.kernels.clock import FELL_SILENT, MOVED
 from pipeline.lifecycle import Change, Evidence, IncidentPlan, Incidents, Life
 from pipeline.meaning import Meaning, Past

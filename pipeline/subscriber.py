@@ -22,7 +22,9 @@ from typing import Any, Self, get_args
 
 import msgspec
 
-from pipeline.events import CloudEvent, InputError, Records, SettingsError, Severity, Track
+from pipeline.errors import InputError, SettingsError
+from pipeline.events import Records
+from pipeline.incident import CloudEvent, Severity, Track
 from pipeline.kafka.follow import Follower
 from pipeline.kafka.topics import Topics
 

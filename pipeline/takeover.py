@@ -12,7 +12,9 @@ import msgspec
 
 from models.bundle import Bundle
 from models.errors import BundleRefused
-from pipeline.events import BrokerUnreachable, Decision, Incident, SettingsError, StoreFailed
+from pipeline.errors import BrokerUnreachable, SettingsError, StoreFailed
+from pipeline.events import Decision
+from pipeline.incident import Incident
 from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Committed, Partition, Source
 from pipeline.state.bundles import Bundles

@@ -16,9 +16,11 @@ from typing import Any
 import msgspec
 
 from models.bundle import Bundle
-from pipeline.events import Decision, Incident, Records, Rejected, StepFailed
+from pipeline.errors import StepFailed
+from pipeline.events import Decision, Records, Rejected
 from pipeline.faults import taste
 from pipeline.image import Image
+from pipeline.incident import Incident
 from pipeline.stream import PartitionStream, Plan, StepResult
 
 __all__ = ["Work", "rows_of"]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import pipeline.replay as module
-from pipeline.events import InputError
+from pipeline.errors import InputError
 from pipeline.recordings import read_recordings, recording
 from pipeline.replay import replay, train
 from pipeline.stream import Plan

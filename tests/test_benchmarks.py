@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.events import InputError
+from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint
 from pipeline.nab import alarms, evaluate_nab
 from pipeline.stream import Plan

@@ -16,7 +16,8 @@ from pipeline.codecs import Decoded, decode
 from pipeline.codecs.capture import read_capture
 from pipeline.codecs.encode import encode_json, encode_otlp_proto
 from pipeline.codecs.report import frame_of, lines_of, report_of
-from pipeline.events import InputError, Kind, Records
+from pipeline.errors import InputError
+from pipeline.events import Kind, Records
 
 START = 1_767_571_200_000_000_000
 ROWS = [

@@ -12,7 +12,7 @@ from pipeline.cli.demo_view import frame, outcome, status
 from pipeline.demo.board import Board
 from pipeline.demo.plot import Plot
 from pipeline.demo.tally import sightings, tally
-from pipeline.events import CloudEvent
+from pipeline.incident import CloudEvent
 from pipeline.narrative import iso_time
 from pipeline.simulate.faults import INNOCENT, Injection
 from pipeline.simulate.fleet import Fleet

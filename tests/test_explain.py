@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.events import InputError, ScoreRow
+from pipeline.errors import InputError
+from pipeline.events import ScoreRow
 from pipeline.explain import explain, explain_published
 from pipeline.lifecycle import IncidentPlan
 from pipeline.recordings import recording

@@ -11,7 +11,7 @@ import pytest
 
 import pipeline
 from pipeline.baselines import FEATURE_NAMES
-from pipeline.events import InputError
+from pipeline.errors import InputError
 from pipeline.replay import backtest as replayed
 from pipeline.stream import Plan
 

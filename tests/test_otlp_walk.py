@@ -15,7 +15,8 @@ from pipeline.codecs import Decoded, decode, otlp_proto, otlp_walk
 from pipeline.codecs.capture import read_capture
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import DEFAULT, Dialect
-from pipeline.events import CodecError, Records, SampleBatch
+from pipeline.errors import CodecError
+from pipeline.events import Records, SampleBatch
 from pipeline.kernels import identity
 
 WIRE = Path(__file__).parents[2] / "shared" / "data" / "wire"

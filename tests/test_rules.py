@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from pipeline.app import plan_of
-from pipeline.events import SampleBatch, SeriesIdentity, SettingsError
+from pipeline.errors import SettingsError
+from pipeline.events import SampleBatch, SeriesIdentity
 from pipeline.recordings import recording
 from pipeline.replay import replay
 from pipeline.rules import Rule, Rules, Watch

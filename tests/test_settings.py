@@ -7,7 +7,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from pipeline.events import SettingsError
+from pipeline.errors import SettingsError
 from pipeline.settings import Loaded, load
 
 

@@ -13,7 +13,8 @@ from pipeline.cli.main import main
 from pipeline.codecs import decode
 from pipeline.codecs.capture import read_capture
 from pipeline.codecs.encode import ENCODERS
-from pipeline.events import Records, SettingsError
+from pipeline.errors import SettingsError
+from pipeline.events import Records
 from pipeline.recordings import read_recordings
 from pipeline.simulate.faults import FAULTS, INNOCENT, Injection
 from pipeline.simulate.fleet import UNITS, Fleet

@@ -12,7 +12,8 @@ import pytest
 
 from models.bundle import Bundle
 from pipeline import faults
-from pipeline.events import Decision, SnapshotDamaged, StepFailed, StoreFailed
+from pipeline.errors import SnapshotDamaged, StepFailed, StoreFailed
+from pipeline.events import Decision
 from pipeline.idle import Idle
 from pipeline.state import snapshot as snapshot_file
 from pipeline.state.bundles import Bundles

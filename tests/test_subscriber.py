@@ -10,7 +10,9 @@ import jsonschema
 import msgspec
 import pytest
 
-from pipeline.events import CloudEvent, InputError, Records, SettingsError
+from pipeline.errors import InputError, SettingsError
+from pipeline.events import Records
+from pipeline.incident import CloudEvent
 from pipeline.schema import incident_schema, schema_text
 from pipeline.subscriber import Where, events_of
 

@@ -12,7 +12,7 @@ from pipeline.cli.options import Config, Set, loaded
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.events import CloudEvent
+    from pipeline.incident import CloudEvent
     from pipeline.recordings import Recording
     from pipeline.replay import Backtest
     from pipeline.stream import Plan
@@ -66,7 +66,7 @@ def backtest(
     """
     from pipeline.app import plan_of
     from pipeline.cli.progress import progress
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
     from pipeline.recordings import read_recordings
     from pipeline.replay import replay
     from pipeline.replay import train as learn
@@ -104,7 +104,7 @@ def _write(tables: dict[str, pd.DataFrame], out: Path) -> None:
     """One table as it is; several one below the other, with a column that says whose rows they are."""
     import pandas as pd
 
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
 
     if len(tables) == 1:
         (frame,) = tables.values()

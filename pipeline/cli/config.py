@@ -31,7 +31,7 @@ def init(
 
       foreshock config init - | less
     """
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
     from pipeline.settings import DEFAULT_FILE
 
     path = path or Path(DEFAULT_FILE)

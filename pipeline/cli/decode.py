@@ -72,7 +72,7 @@ def decode(
 
 
 def _from_files(paths: list[Path]) -> Iterator[Records]:
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
 
     if not paths:
         raise SettingsError("nothing to decode: name files, or a topic with --topic")
@@ -89,7 +89,8 @@ def _from_topic(settings: Settings, topic: str, n_records: int) -> Iterator[Reco
 def _read(path: Path) -> Records:
     """Read a capture; any other file is one record, and one that ends in .jsonl is one record a line."""
     from pipeline.codecs.capture import read_capture
-    from pipeline.events import InputError, Records
+    from pipeline.errors import InputError
+    from pipeline.events import Records
 
     try:
         content = path.read_bytes()
@@ -115,7 +116,7 @@ def _decoded(source: Iterable[Records], formats: list[str], settings: Settings) 
     from pipeline.catalog import Catalog
     from pipeline.codecs import FORMATS
     from pipeline.codecs import decode as decode_records
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
 
     for name in formats:
         if name not in FORMATS:
@@ -133,7 +134,7 @@ def _write(parts: list[tuple[Decoded, Catalog]], out: Path) -> None:
     import pandas as pd
 
     from pipeline.codecs.report import frame_of
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
 
     try:
         pd.concat([frame_of(*part) for part in parts], ignore_index=True).to_parquet(out, index=False)

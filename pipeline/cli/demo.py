@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.demo.board import Board
     from pipeline.demo.play import Show
     from pipeline.demo.stage import Stage
-    from pipeline.events import CloudEvent
+    from pipeline.incident import CloudEvent
 
 __all__ = ["app"]
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from pipeline.cli.picture import sparkline
 from pipeline.demo.board import Board
 from pipeline.demo.tally import Verdict
-from pipeline.events import CloudEvent, Incident
+from pipeline.incident import CloudEvent, Incident
 from pipeline.simulate.faults import FAULTS, INNOCENT
 
 __all__ = ["frame", "outcome", "status"]

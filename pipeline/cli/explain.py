@@ -96,7 +96,7 @@ def _published(entity: str, at_ms: int, settings: Settings) -> Explanation:
 def _time_ms(text: str) -> int:
     from datetime import UTC, datetime
 
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
 
     try:
         time = datetime.fromisoformat(text)

@@ -33,7 +33,7 @@ TELL_SECONDS = 5.0
 
 def pace_of(speed: str) -> float | None:
     """Read ``--speed``; None is as fast as it goes."""
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
 
     try:
         factor = None if speed == "max" else float(speed.removesuffix("x"))
@@ -53,7 +53,7 @@ def encoder(name: str) -> Encode:
         There is no such format that foreshock writes.
     """
     from pipeline.codecs.encode import ENCODERS
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
 
     if name not in ENCODERS:
         raise SettingsError(f"--format {name}: foreshock writes {', '.join(ENCODERS)}")
@@ -97,7 +97,7 @@ def deliver(
 
 
 def _open_topic(client: dict[str, Any], topic: str, partitions: int | None) -> None:
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
     from pipeline.kafka.topics import count_partitions, create
 
     if partitions is not None:

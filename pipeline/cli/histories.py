@@ -69,7 +69,7 @@ def history_of(
         What is named is not there or no telemetry.
     """
     from pipeline.app import plan_of
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
     from pipeline.history import History
 
     if bool(wanted.data) == bool(wanted.topic):
@@ -111,7 +111,7 @@ def _files(data: tuple[str, ...], stack: ExitStack) -> Iterator[Path]:
 def _fetched(url: str, stack: ExitStack) -> Path:
     import fsspec
 
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     try:
@@ -125,7 +125,7 @@ def _fetched(url: str, stack: ExitStack) -> Path:
 
 def _read(settings: Settings, wanted: Wanted, stack: ExitStack) -> Iterator[Recording]:
     """Recordings between two times, from files or from a topic."""
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
     from pipeline.frames import to_recordings
     from pipeline.notebook import read_samples
 

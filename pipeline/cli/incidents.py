@@ -11,7 +11,7 @@ from pipeline.cli.options import AsJson, Bootstrap, Config, Set, loaded
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.events import CloudEvent
+    from pipeline.incident import CloudEvent
     from pipeline.settings import Settings
 
 __all__ = ["app"]
@@ -110,7 +110,7 @@ def show(
       foreshock incidents show 1f0c9a3e
     """
     from pipeline.cli.picture import life_lines
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
 
     settings = loaded(config, overrides, bootstrap).settings
     found: dict[str, list[CloudEvent]] = {}

@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(FAILED)
     except Exception as error:
         from models.errors import ModelError, PromotionRefused
-        from pipeline.events import ForeshockError, InputError, SettingsError
+        from pipeline.errors import ForeshockError, InputError, SettingsError
 
         if not isinstance(error, (ForeshockError, ModelError)):
             raise

@@ -144,7 +144,7 @@ def promote(
       foreshock models promote 4 --force --because "the labels of May are wrong"
     """
     from models.gate import promote as promote_model
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
 
     if force and not because:
         raise SettingsError('--force needs --because "...": it is written on the version')

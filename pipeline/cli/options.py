@@ -52,7 +52,7 @@ def span_ms(option: str, text: str) -> int:
     """
     import re
 
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
     span = round(float(found[1]) * SPANS[found[2]]) if found else 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.events import CloudEvent, ContributingMetric
+    from pipeline.incident import CloudEvent, ContributingMetric
 
 __all__ = ["bars", "event_line", "life_lines", "plot", "sparkline"]
 

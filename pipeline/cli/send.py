@@ -67,7 +67,7 @@ def send(
 
 def _files(paths: list[Path]) -> list[Path]:
     """Return the files named, and those in folders named that are telemetry by their suffix."""
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
     from pipeline.recordings import SUFFIXES
 
     found: list[Path] = []
@@ -88,7 +88,7 @@ def _parts(files: list[Path], format_: str | None, entity: str) -> tuple[list[It
     """Return a stream of records for each recording, and how many records there are in all."""
     from pipeline.codecs.capture import read_capture
     from pipeline.codecs.replay import of_capture, of_recording
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
     from pipeline.recordings import read_recordings
 
     encode = encoder(format_ or DEFAULT_FORMAT)
@@ -111,7 +111,7 @@ def _refuse_future(recordings: list[Recording]) -> None:
     import time
 
     from pipeline.codecs.clock import rfc3339
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
 
     for one in recordings:
         if len(one) and one.times[-1] > time.time_ns():

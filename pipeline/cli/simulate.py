@@ -79,7 +79,7 @@ def simulate(
 
       foreshock simulate --topic telemetry --faults none --hosts 1000 --step 10s --duration 10m
     """
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
     from pipeline.simulate.fleet import Fleet
 
     if bool(topic) == (out is not None):
@@ -104,7 +104,7 @@ def simulate(
 
 def _first_ms(start: str | None, span: int, speed: float | None, to_files: bool) -> int:
     """The first event time: as asked; for files always the same; else so that the last one is now."""
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
     from pipeline.kafka.source import start_time_ms
 
     now_ms = time.time_ns() // 1_000_000
@@ -118,7 +118,7 @@ def _first_ms(start: str | None, span: int, speed: float | None, to_files: bool)
 
 
 def _plan(fleet: Fleet, faults: str, first_ms: int, n_steps: int) -> list[Injection]:
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
     from pipeline.simulate.faults import FAULTS
     from pipeline.simulate.scenario import scenario
 
@@ -141,7 +141,7 @@ def _records(
 
 def _write(fleet: Fleet, plan: list[Injection], span: tuple[int, int], out: Path, format_: str) -> None:
     """Write tables or a capture, and the truth beside them."""
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
     from pipeline.simulate.faults import INNOCENT
     from pipeline.simulate.labels import write_labels
     from pipeline.simulate.records import long_table, wide_table
@@ -172,7 +172,7 @@ def _write(fleet: Fleet, plan: list[Injection], span: tuple[int, int], out: Path
 
 def _tell(fleet: Fleet, plan: list[Injection], labels: Path | None) -> None:
     """Say what will happen, and write it down where asked."""
-    from pipeline.events import InputError
+    from pipeline.errors import InputError
     from pipeline.simulate.faults import FAULTS
     from pipeline.simulate.labels import write_labels
 

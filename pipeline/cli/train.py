@@ -54,7 +54,7 @@ def train(
 
       foreshock train --data s3://bucket/telemetry/ --entities 'db-*' --dask local:4 --alias none
     """
-    from pipeline.events import SettingsError
+    from pipeline.errors import SettingsError
 
     if alias not in ALIASES:
         raise SettingsError(f"--alias {alias}: there are {', '.join(ALIASES)}")

@@ -29,7 +29,8 @@ from pipeline.codecs.otlp_walk import decode_run
 from pipeline.codecs.probes import format_of
 from pipeline.codecs.writer import Hopeless, SampleWriter
 from pipeline.dialect import DEFAULT, Dialect
-from pipeline.events import CodecError, Records, Rejected, SampleBatch, SourceClock
+from pipeline.errors import CodecError
+from pipeline.events import Records, Rejected, SampleBatch, SourceClock
 
 __all__ = ["FORMATS", "Codec", "Decoded", "Dialect", "decode", "format_of"]
 

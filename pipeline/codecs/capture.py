@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.events import InputError, Records
+from pipeline.errors import InputError
+from pipeline.events import Records
 
 __all__ = ["read_capture", "write_capture"]
 

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from pipeline.events import CodecError
+from pipeline.errors import CodecError
 
 __all__ = ["epoch_ns", "rfc3339", "rfc3339_ns", "time_ns"]
 

@@ -14,7 +14,8 @@ from pipeline.codecs.json_input import parsed
 from pipeline.codecs.scalars import label_text, number
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
-from pipeline.events import CodecError, Kind, SeriesIdentity
+from pipeline.errors import CodecError
+from pipeline.events import Kind, SeriesIdentity
 
 __all__ = ["NAME", "decode"]
 

@@ -13,7 +13,8 @@ from pipeline.codecs.scalars import number
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
-from pipeline.events import CodecError, SeriesIdentity
+from pipeline.errors import CodecError
+from pipeline.events import SeriesIdentity
 from pipeline.names import remembered
 
 __all__ = ["NAME", "decode"]

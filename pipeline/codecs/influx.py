@@ -14,7 +14,8 @@ from pipeline.codecs.clock import epoch_ns
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
-from pipeline.events import CodecError, Kind, SeriesIdentity
+from pipeline.errors import CodecError
+from pipeline.events import Kind, SeriesIdentity
 
 __all__ = ["NAME", "decode"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pipeline.codecs.scalars import label_text
-from pipeline.events import CodecError
+from pipeline.errors import CodecError
 from pipeline.names import MAX_LABELS
 
 __all__ = ["found_at", "parsed", "texts"]

@@ -16,7 +16,8 @@ from pipeline.codecs.scalars import label_text, number
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
-from pipeline.events import CodecError, Kind, SeriesIdentity
+from pipeline.errors import CodecError
+from pipeline.events import Kind, SeriesIdentity
 from pipeline.names import MAX_LABELS
 
 __all__ = ["NAME", "decode"]

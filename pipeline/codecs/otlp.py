@@ -23,7 +23,8 @@ from pipeline.codecs.scalars import label_text
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
-from pipeline.events import CodecError, Kind, Origin, SeriesIdentity
+from pipeline.errors import CodecError
+from pipeline.events import Kind, Origin, SeriesIdentity
 
 __all__ = [
     "DELTA_TEMPORALITY",

@@ -10,7 +10,8 @@ from pipeline.codecs.json_input import parsed
 from pipeline.codecs.otlp import NO_RECORDED_VALUE, MetricWriter, Point, Source, labels_of, source_of, sum_kind
 from pipeline.codecs.scalars import number
 from pipeline.codecs.writer import SampleWriter
-from pipeline.events import CodecError, Kind, Origin
+from pipeline.errors import CodecError
+from pipeline.events import Kind, Origin
 
 __all__ = ["NAME", "decode"]
 

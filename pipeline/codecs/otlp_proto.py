@@ -13,7 +13,8 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2
 from pipeline.codecs.buckets import explicit, exponential
 from pipeline.codecs.otlp import NO_RECORDED_VALUE, MetricWriter, Point, labels_of, source_of, sum_kind
 from pipeline.codecs.writer import SampleWriter
-from pipeline.events import CodecError, Kind, Origin
+from pipeline.errors import CodecError
+from pipeline.events import Kind, Origin
 
 __all__ = ["NAME", "decode"]
 

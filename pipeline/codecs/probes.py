@@ -22,7 +22,7 @@ from pipeline.codecs.json_mapped import fits
 from pipeline.codecs.prometheus_remote_write import uncompressed
 from pipeline.codecs.samples import MAGIC
 from pipeline.dialect import Dialect
-from pipeline.events import CodecError
+from pipeline.errors import CodecError
 
 __all__ = ["format_of"]
 

@@ -20,7 +20,8 @@ from pipeline.codecs.buckets import from_cumulative
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
-from pipeline.events import CodecError, Kind, Origin, SeriesIdentity
+from pipeline.errors import CodecError
+from pipeline.events import Kind, Origin, SeriesIdentity
 
 __all__ = ["STALE_BITS", "Histograms", "family_of", "identity_of", "is_stale", "kind_of", "unstale"]
 

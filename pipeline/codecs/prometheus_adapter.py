@@ -14,7 +14,7 @@ from pipeline.codecs.json_input import parsed, texts
 from pipeline.codecs.prometheus import identity_of, kind_of
 from pipeline.codecs.scalars import number
 from pipeline.codecs.writer import SampleWriter
-from pipeline.events import CodecError
+from pipeline.errors import CodecError
 
 __all__ = ["NAME", "decode"]
 

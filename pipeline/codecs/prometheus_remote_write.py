@@ -15,7 +15,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from pipeline.codecs.prometheus import Histograms, family_of, identity_of, kind_of, unstale
 from pipeline.codecs.remote_write_schema import METRIC_TYPES, WriteRequest
 from pipeline.codecs.writer import SampleWriter
-from pipeline.events import CodecError, Kind, Origin, SeriesIdentity
+from pipeline.errors import CodecError
+from pipeline.events import Kind, Origin, SeriesIdentity
 from pipeline.names import MAX_LABELS
 
 __all__ = ["NAME", "decode", "uncompressed"]

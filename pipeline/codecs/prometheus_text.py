@@ -11,7 +11,7 @@ from pipeline.codecs.clock import time_ns
 from pipeline.codecs.prometheus import Histograms, family_of, identity_of, kind_of
 from pipeline.codecs.scalars import number
 from pipeline.codecs.writer import SampleWriter
-from pipeline.events import CodecError
+from pipeline.errors import CodecError
 
 __all__ = ["NAME", "decode"]
 

@@ -13,7 +13,8 @@ from pipeline.codecs.collectd import MOST_SOURCES, RISING_TYPES, metric_of
 from pipeline.codecs.scalars import number
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
-from pipeline.events import CodecError, Kind, SeriesIdentity
+from pipeline.errors import CodecError
+from pipeline.events import Kind, SeriesIdentity
 
 __all__ = ["NAME", "decode"]
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from pipeline.catalog import Catalog
 from pipeline.codecs.writer import SampleWriter
-from pipeline.events import CodecError, SampleBatch, SeriesIdentity, SourceClock
+from pipeline.errors import CodecError
+from pipeline.events import SampleBatch, SeriesIdentity, SourceClock
 
 __all__ = ["MAGIC", "NAME", "EntityBatch", "decode", "encode", "entity_batches"]
 

@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from pipeline.events import CodecError
+from pipeline.errors import CodecError
 
 __all__ = ["label_text", "number"]
 

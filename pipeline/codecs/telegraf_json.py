@@ -13,7 +13,8 @@ from pipeline.codecs.json_input import parsed, texts
 from pipeline.codecs.scalars import number
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
-from pipeline.events import CodecError, SeriesIdentity
+from pipeline.errors import CodecError
+from pipeline.events import SeriesIdentity
 
 __all__ = ["NAME", "decode"]
 

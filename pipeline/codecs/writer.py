@@ -12,7 +12,8 @@ import numpy.typing as npt
 from pipeline.catalog import NEVER_SEEN, Catalog
 from pipeline.codecs.buckets import Buckets, Distribution
 from pipeline.dialect import DEFAULT, Dialect
-from pipeline.events import CodecError, Origin, SampleBatch, SeriesIdentity, SourceClock
+from pipeline.errors import CodecError
+from pipeline.events import Origin, SampleBatch, SeriesIdentity, SourceClock
 from pipeline.names import MAX_LABELS, MAX_NAME_CHARS
 
 __all__ = ["Hopeless", "SampleWriter"]

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from pipeline.demo.tally import Sighting, Tally, sightings
-from pipeline.events import CloudEvent
+from pipeline.incident import CloudEvent
 from pipeline.narrative import iso_time
 from pipeline.simulate.fleet import Fleet
 

@@ -13,7 +13,8 @@ from pipeline.demo.board import Board
 from pipeline.demo.plot import Plot
 from pipeline.demo.stage import GROUP, TOPIC, Stage
 from pipeline.demo.tally import tally
-from pipeline.events import CloudEvent, ForeshockError
+from pipeline.errors import ForeshockError
+from pipeline.incident import CloudEvent
 from pipeline.kafka.feed import Fed, Pace, feed
 from pipeline.kafka.watch import GroupWatch
 from pipeline.kafka.writer import Writer

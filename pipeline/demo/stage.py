@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.events import BrokerError, ForeshockError, InputError
+from pipeline.errors import BrokerError, ForeshockError, InputError
 from pipeline.kafka.broker import EmbeddedBroker, kafka_home
 from pipeline.kafka.topics import Topics, create, ensure
 

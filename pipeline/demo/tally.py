@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pipeline.events import CloudEvent, Incident
+from pipeline.incident import CloudEvent, Incident
 from pipeline.simulate.faults import FAULTS, INNOCENT, Injection
 from pipeline.simulate.fleet import Fleet
 

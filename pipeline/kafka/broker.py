@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.events import BrokerError
+from pipeline.errors import BrokerError
 from pipeline.kafka.jars import KAFKA_VERSION, OnProgress, class_path, java, locked
 
 __all__ = ["BrokerStatus", "EmbeddedBroker", "kafka_home"]

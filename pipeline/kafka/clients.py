@@ -15,7 +15,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
 
-from pipeline.events import BrokerError, BrokerUnreachable, Fenced, PermissionDenied, SettingsError
+from pipeline.errors import BrokerError, BrokerUnreachable, Fenced, PermissionDenied, SettingsError
 
 __all__ = ["Client", "connected", "keep_rejoining", "translated"]
 

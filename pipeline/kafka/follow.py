@@ -9,7 +9,8 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from pipeline.events import BrokerUnreachable, Records
+from pipeline.errors import BrokerUnreachable
+from pipeline.events import Records
 from pipeline.kafka.clients import Client, connected, keep_rejoining, translated
 
 __all__ = ["Follower", "read_all", "read_between", "read_last"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.events import BrokerError
+from pipeline.errors import BrokerError
 
 __all__ = ["KAFKA_VERSION", "OnProgress", "class_path", "java", "locked"]
 

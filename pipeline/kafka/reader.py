@@ -9,7 +9,9 @@ import msgspec
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import OffsetSpec
 
-from pipeline.events import BrokerUnreachable, CloudEvent, Decision, Incident
+from pipeline.errors import BrokerUnreachable
+from pipeline.events import Decision
+from pipeline.incident import CloudEvent, Incident
 from pipeline.kafka.clients import Client, connected, translated
 
 __all__ = ["decisions", "published"]

@@ -15,8 +15,10 @@ from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
-from pipeline.events import CloudEvent, Decision, Fenced, ForeshockError, Notice, Rejected, ScoreRow
+from pipeline.errors import Fenced, ForeshockError
+from pipeline.events import Decision, Notice, Rejected, ScoreRow
 from pipeline.faults import reach
+from pipeline.incident import CloudEvent
 from pipeline.kafka.clients import Client, connected, translated
 from pipeline.kafka.source import Committed, Partition
 from pipeline.kafka.topics import Topics

@@ -14,7 +14,8 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
-from pipeline.events import BrokerUnreachable, Records, SettingsError
+from pipeline.errors import BrokerUnreachable, SettingsError
+from pipeline.events import Records
 from pipeline.kafka.clients import Client, connected, keep_rejoining, translated
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kafka import KafkaProducer
 
-from pipeline.events import BrokerUnreachable
+from pipeline.errors import BrokerUnreachable
 from pipeline.kafka.clients import Client, connected, translated
 
 __all__ = ["Writer"]

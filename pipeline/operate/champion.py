@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from models.bundle import Bundle
 from models.errors import BundleRefused, ModelError
 from models.registry import CHAMPION, Registry
-from pipeline.events import ForeshockError
+from pipeline.errors import ForeshockError
 
 __all__ = ["ChampionWatch"]
 

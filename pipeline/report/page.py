@@ -8,7 +8,7 @@ from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.events import InputError
+from pipeline.errors import InputError
 from pipeline.fingerprint import fingerprint
 from pipeline.recordings import Recording
 from pipeline.replay import Backtest

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.evaluate import Found, Span, auc_pr, finite, found, own_threshold, period, vus_pr
 from models.vus import segments
-from pipeline.events import Incident
+from pipeline.incident import Incident
 from pipeline.recordings import Recording
 from pipeline.replay import Backtest
 from pipeline.simulate.labels import Label

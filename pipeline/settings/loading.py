@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from pipeline.events import SettingsError
+from pipeline.errors import SettingsError
 from pipeline.settings.sections import Section, Settings
 
 __all__ = ["DEFAULT_FILE", "PREFIX", "Loaded", "load"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from pipeline.events import SettingsError
+from pipeline.errors import SettingsError
 
 __all__ = ["UNITS", "Fleet"]
 

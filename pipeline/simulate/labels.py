@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.events import InputError
+from pipeline.errors import InputError
 
 __all__ = ["Label", "read_labels", "write_labels"]
 

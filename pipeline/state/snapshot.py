@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline._version import __version__
-from pipeline.events import SnapshotDamaged
+from pipeline.errors import SnapshotDamaged
 from pipeline.image import Axis, Image, Table, live_rows
 
 __all__ = ["SCHEMA", "Buffer", "Mark", "decode", "encode", "room_for", "seal"]

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from pipeline.events import SnapshotDamaged, StoreFailed
+from pipeline.errors import SnapshotDamaged, StoreFailed
 from pipeline.faults import reach
 from pipeline.image import Image
 from pipeline.state.snapshot import Buffer, Mark, decode, encode, room_for, seal

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.events import StoreFailed
+from pipeline.errors import StoreFailed
 from pipeline.faults import reach
 
 __all__ = ["Folder", "Remote", "Store", "store_at"]

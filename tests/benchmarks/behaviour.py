@@ -27,8 +27,8 @@ import cases  # noqa: E402
 import numpy as np  # noqa: E402
 import scenes  # noqa: E402
 
-from pipeline.events import Incident  # noqa: E402
 from pipeline.fingerprint import fingerprint  # noqa: E402
+from pipeline.incident import Incident  # noqa: E402
 from pipeline.replay import replay  # noqa: E402
 from pipeline.stream import Plan  # noqa: E402
 

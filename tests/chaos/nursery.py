@@ -17,7 +17,7 @@ from models.bundle import Bundle
 from pipeline import faults
 from pipeline.app import make_job, plan_of
 from pipeline.cli.run import stop_on_signals
-from pipeline.events import StoreFailed
+from pipeline.errors import StoreFailed
 from pipeline.operate.log import set_up
 from pipeline.settings import load
 from pipeline.warm import compile_kernels

@@ -4,7 +4,8 @@ from collections import Counter, deque
 
 import msgspec
 
-from pipeline.events import CloudEvent, Decision
+from pipeline.events import Decision
+from pipeline.incident import CloudEvent
 from pipeline.kafka.follow import read_all
 from pipeline.state.bundles import Bundles
 from pipeline.state.snapshot import Mark

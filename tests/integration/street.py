@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
-from pipeline.events import CloudEvent
+from pipeline.incident import CloudEvent
 from pipeline.kafka.follow import read_all
 
 PATIENCE_SECONDS = 90.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
-from pipeline.events import BrokerError
+from pipeline.errors import BrokerError
 from pipeline.kafka import jars
 from pipeline.kafka.broker import EmbeddedBroker, kafka_home
 

@@ -15,7 +15,8 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from models.registry import Registry
 from pipeline.cli.main import main
 from pipeline.codecs.encode import encode_json
-from pipeline.events import CloudEvent, Decision, Kind, ScoreRow
+from pipeline.events import Decision, Kind, ScoreRow
+from pipeline.incident import CloudEvent
 from pipeline.kafka.topics import create
 from pipeline.simulate.fleet import Fleet
 from pipeline.simulate.labels import Label, write_labels

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import pipeline
-from pipeline.events import BrokerUnreachable
+from pipeline.errors import BrokerUnreachable
 from pipeline.kafka.topics import create
 from pipeline.kafka.writer import Writer
 

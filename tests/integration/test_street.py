@@ -17,7 +17,8 @@ from integration.street import RunningJob
 from pipeline.cli.main import main
 from pipeline.codecs.encode import ENCODERS, encode_json
 from pipeline.codecs.replay import merged, of_recording
-from pipeline.events import CloudEvent, Counts, Kind, ScoreRow
+from pipeline.events import Counts, Kind, ScoreRow
+from pipeline.incident import CloudEvent
 from pipeline.kafka.topics import create
 from pipeline.kafka.writer import Writer
 from pipeline.recordings import Recording, read_recordings

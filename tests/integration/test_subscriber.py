@@ -14,7 +14,7 @@ from kafka import KafkaConsumer
 
 from pipeline import subscribe
 from pipeline.cli.main import main
-from pipeline.events import CloudEvent
+from pipeline.incident import CloudEvent
 from pipeline.kafka.sink import Sink
 from pipeline.kafka.topics import Topics, ensure
 

@@ -10,7 +10,8 @@ import pytest
 from integration.street import event, wait_until
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
-from pipeline.events import BrokerUnreachable, Fenced, PermissionDenied, Rejected, SettingsError
+from pipeline.errors import BrokerUnreachable, Fenced, PermissionDenied, SettingsError
+from pipeline.events import Rejected
 from pipeline.kafka.follow import read_all
 from pipeline.kafka.reader import published
 from pipeline.kafka.sink import REJECTED_BYTES, Sink
