@@ -119,8 +119,8 @@ class _Witness:
         total = float(blame.sum()) or 1.0
         seen = []
         for i, series in enumerate(wave.series[rows].tolist()):
-            expected, scale = stream.features.expected(series)
-            rule = stream.rules.of(series)
+            expected, scale = stream.judge.features.expected(series)
+            rule = stream.judge.rules.of(series)
             said = zip(FEATURE_NAMES, judged.features[rows][i], strict=True)
             seen.append(
                 MetricSeen(

@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from pipeline.events import Counts, SampleBatch
 from pipeline.image import Table
+from pipeline.kernels import arrival
 from pipeline.kernels import clock as k
+from pipeline.kernels import silence as q
 
 __all__ = ["Closed", "Grid", "GridView", "Silence", "Wave"]
 
@@ -43,7 +45,7 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """An entity spoke again, fell silent or moved away (``clock.SPOKE`` ...), as row ``record`` of the batch showed."""
+    """An entity spoke again, fell silent or moved (``silence.SPOKE`` ...), as row ``record`` of the batch showed."""
 
     entity: int
     what: int
@@ -98,12 +100,12 @@ class Grid:
     @property
     def clock_ms(self) -> int:
         """The newest accepted event time of the partition, 0 before the first."""
-        return int(self._state.clock[k.TOP])
+        return int(self._state.clock[q.TOP])
 
     @property
     def silence_clock_ms(self) -> int:
         """The partition clock as silence sees it: the second newest entity's time, if there are several."""
-        return int(self._state.clock[k.SECOND])
+        return int(self._state.clock[q.SECOND])
 
     @property
     def view(self) -> GridView:
@@ -122,7 +124,8 @@ class Grid:
             "entity": Table(
                 "entity", state.entity, ((k.GROUP_AT, -1), (k.WAVE, 0), (k.RANK_MAX, -1)), (k.FIRST_SERIES,)
             ),
-            "clock": Table("partition", state.clock[None], (), (k.TOP_ENTITY,)),
+            "ears": Table("entity", state.ears),
+            "clock": Table("partition", state.clock[None], (), (q.TOP_ENTITY,)),
         }
 
     def is_rate(self, series: int) -> bool:
@@ -147,7 +150,7 @@ class Grid:
             whole[s, k.ENTITY], whole[s, k.NEXT] = e, entity[e, k.FIRST_SERIES]
             entity[e, k.FIRST_SERIES] = s
         fresh = slice(self.n_entities, n_entities)
-        entity[fresh, k.EPHEMERAL] = ephemeral[fresh]
+        self._state.ears[fresh, q.EPHEMERAL] = ephemeral[fresh]
         self.n_series, self.n_entities = len(entity_of), n_entities
 
     def push(self, samples: SampleBatch, record_times: Ints, counts: Counts) -> Closed:
@@ -169,20 +172,20 @@ class Grid:
         self._reset_out(len(samples))
         self.n_samples += len(samples)
         first = self.n_samples - len(samples)
-        k.push(self._state, self.n_entities, (*ordered, record_times[records]), (*self.limits, first), self._out)
+        arrival.push(self._state, self.n_entities, (*ordered, record_times[records]), (*self.limits, first), self._out)
         _account(counts, self._out.counts, len(samples))
         return self._collect(first, records)
 
     def would_miss(self, clock_ms: int) -> bool:
         """Whether an entity would be missed if the partition clock stood at ``clock_ms``."""
         _, rhythms, least_ms, _ = self.limits
-        return bool(k.count_missing(self._state, self.n_entities, clock_ms, rhythms, least_ms)[1])
+        return bool(q.count_missing(self._state, self.n_entities, clock_ms, rhythms, least_ms)[1])
 
     def tick(self, clock_ms: int) -> Closed:
         """Advance the partition clock without a record, and find who is missed then."""
         self._reset_out(0)
         self.n_samples += 1
-        k.tick(self._state, self.n_entities, clock_ms, self.limits[1:3], self.n_samples - 1, self._out)
+        q.tick(self._state, self.n_entities, clock_ms, self.limits[1:3], self.n_samples - 1, self._out)
         return self._collect(self.n_samples - 1, np.zeros(1, np.int32))
 
     def call_roll(self) -> None:
@@ -190,7 +193,7 @@ class Grid:
 
         One that is not heard again has moved, which is no silence.
         """
-        self._state.entity[: self.n_entities, k.UNCALLED] = 1
+        self._state.ears[: self.n_entities, q.UNCALLED] = 1
 
     def flush(self) -> Closed:
         """Close every open cell: the end of a recording, never of a live stream."""
@@ -261,8 +264,8 @@ def _empty_state(n_series: int, n_entities: int) -> k.GridState:
     entity = np.zeros((n_entities, k.N_ENTITY_COLUMNS), np.int64)
     entity[:, k.DUE] = 2**62
     entity[:, [k.FIRST_SERIES, k.GROUP_AT]] = -1
-    clock = np.zeros(k.N_CLOCK_COLUMNS, np.int64)
-    clock[k.TOP_ENTITY] = -1
+    clock = np.zeros(q.N_CLOCK_COLUMNS, np.int64)
+    clock[q.TOP_ENTITY] = -1
     pending = (n_series, k.N_LEARN)
     return k.GridState(
         np.zeros(n_series, np.uint8),
@@ -272,6 +275,7 @@ def _empty_state(n_series: int, n_entities: int) -> k.GridState:
         np.zeros(pending, np.int64),
         np.zeros(pending),
         entity,
+        np.zeros((n_entities, q.N_EAR_COLUMNS), np.int64),
         clock,
     )
 
@@ -293,7 +297,7 @@ def _empty_rows(n_rows: int, n_notices: int) -> k.GridRows:
     return k.GridRows(
         np.zeros((n_rows, k.N_ROW_COLUMNS), np.int64),
         np.zeros(n_rows),
-        np.zeros((n_notices, k.N_NOTICE_COLUMNS), np.int64),
+        np.zeros((n_notices, q.N_NOTICE_COLUMNS), np.int64),
         np.zeros(2, np.int64),
         np.zeros(8, np.int64),
     )

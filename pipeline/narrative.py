@@ -18,7 +18,7 @@ from pipeline.incident import ContributingMetric, IncidentKind
 from pipeline.lifecycle import Life
 from pipeline.rules import Rules
 
-__all__ = ["Narrator", "iso_time"]
+__all__ = ["Narrator", "iso_time", "kind_of"]
 
 MOST_METRICS = 10
 WITH_HISTORY = 3
@@ -50,27 +50,6 @@ class Narrator:
     features: Features
     rules: Rules
     grid: Grid
-
-    def kind(self, life: Life, row: npt.NDArray[np.float64]) -> IncidentKind:
-        """Name what happened from the features of the metric most to blame.
-
-        Parameters
-        ----------
-        life
-            On the behaviour track.
-        row
-            Latest features of its top series, shape (n_features,).
-        """
-        seen = dict(zip(FEATURE_NAMES, row, strict=True))
-        if seen["flat"] > 3.0:
-            return "flatline"
-        if seen["spread"] > 1.0 and abs(seen["level"]) < 4.0:
-            return "variance"
-        if life.over <= SHORT_STEPS:
-            return "spike" if max(seen["innovation"], seen["level"], key=abs) > 0 else "dip"
-        if abs(seen["seasonal"]) > 6.0 > abs(seen["level"]):
-            return "season"
-        return "trend" if abs(seen["day_level"]) > 2.0 * abs(seen["level"]) else "level_shift"
 
     def metrics(self, life: Life) -> list[ContributingMetric]:
         """The metrics to blame, most first; their shares sum to 1."""
@@ -117,6 +96,28 @@ class Narrator:
             upper=_rounded(min(expected + BAND_WIDTH * scale, largest)),
             recent=[_rounded(float(x)) for x in recent] if with_history else [],
         )
+
+
+def kind_of(life: Life, row: npt.NDArray[np.float64]) -> IncidentKind:
+    """Name what happened from the features of the metric most to blame.
+
+    Parameters
+    ----------
+    life
+        On the behaviour track.
+    row
+        Latest features of its top series, shape (n_features,).
+    """
+    seen = dict(zip(FEATURE_NAMES, row, strict=True))
+    if seen["flat"] > 3.0:
+        return "flatline"
+    if seen["spread"] > 1.0 and abs(seen["level"]) < 4.0:
+        return "variance"
+    if life.over <= SHORT_STEPS:
+        return "spike" if max(seen["innovation"], seen["level"], key=abs) > 0 else "dip"
+    if abs(seen["seasonal"]) > 6.0 > abs(seen["level"]):
+        return "season"
+    return "trend" if abs(seen["day_level"]) > 2.0 * abs(seen["level"]) else "level_shift"
 
 
 def _outlook(outlook: Outlook) -> str:

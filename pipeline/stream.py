@@ -11,70 +11,22 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from models.bundle import Bundle
-from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.catalog import Catalog
 from pipeline.codecs import decode
-from pipeline.dialect import DEFAULT, Dialect
-from pipeline.events import Counts, Records, Rejected, SampleBatch, ScoreRow
-from pipeline.exhaustion import Exhaustion
-from pipeline.grid import Closed, Grid, Silence, Wave
+from pipeline.events import Counts, Records, SampleBatch
+from pipeline.grid import Closed, Grid, Wave
 from pipeline.image import Image, Table, digest, laid
 from pipeline.incident import CloudEvent, Entity, Incident, ModelInForce
-from pipeline.kernels.clock import FELL_SILENT, MOVED
-from pipeline.lifecycle import Change, Evidence, IncidentPlan, Incidents, Life
+from pipeline.judging import Judge, Judged
+from pipeline.lifecycle import Change, Incidents, Life
 from pipeline.meaning import Meaning, Past
 from pipeline.narrative import Narrator
+from pipeline.plan import Plan, StepResult
 from pipeline.publication import Publication, reconciled
-from pipeline.rules import Rule, Rules, Watch
-from pipeline.scoring import Scored, Scoring
 
 __all__ = ["Judged", "PartitionStream", "Plan", "StepResult"]
-
-CONTRIBUTIONS_TOLD = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything that decides, as plain values; equal plans and equal records give equal bytes."""
-
-    formats: tuple[str, ...] = ()
-    dialect: Dialect = DEFAULT
-    max_series: int = 200_000
-    max_future_ms: int = 3_600_000
-    silence_rhythms: int = 6
-    silence_least_ms: int = 60_000
-    ephemeral: tuple[str, ...] = ("pod", "container", "process", "job")
-    budget_per_week: float = 1.0
-    utc_offset_ms: int = 0
-    exhaustion_ms: int = 259_200_000
-    low_mark: float = 0.3
-    publish_all_scores: bool = False
-    rules: tuple[Rule, ...] = ()
-    watch: Watch = field(default_factory=Watch)
-    incidents: IncidentPlan = field(default_factory=IncidentPlan)
-
-
-@dataclass(slots=True)
-class StepResult:
-    """What a batch of records led to, in the order of the records."""
-
-    counts: Counts = field(default_factory=Counts)
-    incidents: list[CloudEvent] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    scores: list[ScoreRow] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One wave as it was judged: its feature matrix, its scores, and per group whether an incident is open after it."""
-
-    wave: Wave
-    features: npt.NDArray[np.float64]
-    scored: Scored
-    is_open: npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -119,19 +71,14 @@ class PartitionStream:
         self.catalog = catalog or Catalog(plan.max_series)
         self.meaning = Meaning(self.catalog)
         self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
-        self.rules = Rules(plan.rules, plan.watch)
-        self.features = Features(plan.utc_offset_ms)
-        self.scoring = Scoring(plan.budget_per_week, bundle)
-        self.exhaustion = Exhaustion(plan.exhaustion_ms)
-        self.incidents = Incidents(plan.incidents)
+        self.judge = Judge(plan, self.catalog, bundle)
         self._publication = Publication(
             job=plan.incidents.job,
             topic=topic,
             partition=partition,
             model=_in_force(bundle),
-            narrator=Narrator(self.catalog, self.features, self.rules, self.grid),
+            narrator=Narrator(self.catalog, self.judge.features, self.judge.rules, self.grid),
         )
-        self._last_features = np.zeros((64, len(FEATURE_NAMES)))
         self._adopt_new_series()
 
     def step(self, records: Records) -> StepResult:
@@ -158,7 +105,7 @@ class PartitionStream:
         """Take decoded samples whose records have the given timestamps (ms) and offsets."""
         result = StepResult()
         self._adopt_new_series()
-        samples = self.rules.watched(samples, result.counts)
+        samples = self.judge.rules.watched(samples, result.counts)
         closed = self.grid.push(samples, np.asarray(times, np.int64), result.counts)
         return self._judge(closed, offsets, result)
 
@@ -185,7 +132,7 @@ class PartitionStream:
         threshold and detectors, and what it knows of series and entities that come later.
         """
         self.bundle = bundle
-        self.scoring.swap(bundle)
+        self.judge.scoring.swap(bundle)
         self._publication.model = _in_force(bundle)
 
     def obey(self, plan: Plan) -> None:
@@ -193,12 +140,8 @@ class PartitionStream:
         self.plan = plan
         self.catalog.max_series = plan.max_series
         self.grid.obey(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
-        self.features.obey(plan.utc_offset_ms)
-        self.scoring.obey(plan.budget_per_week)
-        self.exhaustion.horizon_ms = plan.exhaustion_ms
-        self.rules = self._publication.narrator.rules = Rules(plan.rules, plan.watch)
-        self.rules.adopt_series(self.catalog.identities[: self.features.n_series])
-        self.incidents.plan = plan.incidents
+        self.judge.obey(plan)
+        self._publication.narrator.rules = self.judge.rules
         self._publication.job = plan.incidents.job
 
     def adopt(self, published: list[Incident]) -> int:
@@ -250,13 +193,18 @@ class PartitionStream:
     def learned(self, name: str, version: str) -> Bundle:
         """What this stream has learned of its series and entities, as a bundle to hand on."""
         names = [(identity.entity, identity.name) for identity in self.catalog.identities]
-        series = {key: self.features.pack(s) for s, key in enumerate(names)}
-        entities = {entity: self.scoring.pack(e) for e, (entity, _) in enumerate(self.catalog.entities)}
+        series = {key: self.judge.features.pack(s) for s, key in enumerate(names)}
+        entities = {entity: self.judge.scoring.pack(e) for e, (entity, _) in enumerate(self.catalog.entities)}
         return Bundle(name, version, series, entities)
 
     def open_incidents(self) -> list[str]:
         """Ids of the incidents that are open now."""
         return [life.incident_id for life in self.incidents.open_lives()]
+
+    @property
+    def incidents(self) -> Incidents:
+        """The lives of its incidents."""
+        return self.judge.incidents
 
     @property
     def clock_ms(self) -> int:
@@ -269,134 +217,38 @@ class PartitionStream:
         return self.grid.silence_clock_ms
 
     def _adopt_new_series(self) -> None:
-        catalog, bundle = self.catalog, self.bundle
-        new_series = catalog.identities[self.features.n_series :]
-        new_entities = catalog.entities[self.scoring.n_entities :]
-        if not new_series and not new_entities:
-            return
-        self.grid.adopt_series(catalog.entity_of, [kind in self.plan.ephemeral for _, kind in catalog.entities])
-        self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new_series])
-        self.rules.adopt_series(new_series)
-        first = self.exhaustion.n_series
-        self.exhaustion.adopt_series(new_series, [self.rules.of(first + i) for i in range(len(new_series))])
-        self.scoring.adopt(catalog.n_series, [bundle.entity_prior(*e) if bundle else None for e in new_entities])
-        if catalog.n_series > len(self._last_features):
-            grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))
-            grown[: len(self._last_features)] = self._last_features
-            self._last_features = grown
+        catalog = self.catalog
+        if catalog.n_series > self.grid.n_series or catalog.n_entities > self.grid.n_entities:
+            self.grid.adopt_series(catalog.entity_of, [kind in self.plan.ephemeral for _, kind in catalog.entities])
+            self.judge.adopt(self.bundle)
 
     def _judge(self, closed: Closed, offsets: list[int], result: StepResult) -> StepResult:
         told: list[tuple[int, str, CloudEvent]] = []
         for wave in closed.waves:
-            features, scored = self._score(wave)
-            told += self._move_incidents(wave, scored, offsets)
-            told += self._move_exhaustion(wave, offsets)
-            self._tell_scores(wave, scored, offsets, result)
-            if self.observer is not None:
-                is_open = np.array([self.incidents.is_open(int(e)) for e in wave.entity[wave.bounds[:-1]]], bool)
-                self.observer(Judged(wave, features, scored, is_open))
+            told += self._judge_wave(wave, offsets, result)
         for silence in closed.silences:
-            told += self._move_silence(silence, offsets)
+            told += [self._told(change) for change in self.judge.silence(silence, offsets)]
         result.incidents = [event for *_, event in sorted(told, key=lambda item: item[:2])]
         return result
 
-    def _score(self, wave: Wave) -> tuple[npt.NDArray[np.float64], Scored]:
-        grid = self.grid.view
-        entities = wave.entity[wave.bounds[:-1]]
-        hold = self.incidents.holding(entities, wave.time_ms[wave.bounds[:-1]])
-        by_row = np.repeat(hold, wave.bounds[1:] - wave.bounds[:-1])
-        features = self.features.observe(wave, grid.links[2][wave.series], by_row)
-        features = self.rules.bend(wave, features, self.features.expectations)
-        self._last_features[wave.series] = features
-        return features, self.scoring.score(wave, features, grid, hold)
-
-    def _move_incidents(self, wave: Wave, scored: Scored, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
-        told = []
-        over = (scored.score >= scored.threshold) & ~scored.warming
-        entities = wave.entity[wave.bounds[:-1]]
-        for group in self.incidents.attention(entities, over):
-            rows = slice(wave.bounds[group], wave.bounds[group + 1])
-            record = int(wave.record[rows][0])
-            blame = list(zip(wave.series[rows].tolist(), scored.contribution[rows].tolist(), strict=True))
-            score = float(scored.score[group]) if not scored.warming[group] else 0.0
-            evidence = Evidence(
-                int(entities[group]),
-                int(wave.time_ms[rows].max()),
-                score,
-                float(scored.threshold[group]),
-                record,
-                blame,
-            )
-            change = self.incidents.judge(evidence, offsets[record])
-            if change is not None:
-                told.append((record, self._entity_name(evidence.entity), self._event(change)))
+    def _judge_wave(self, wave: Wave, offsets: list[int], result: StepResult) -> list[tuple[int, str, CloudEvent]]:
+        judge = self.judge
+        features, scored = judge.score(wave, self.grid.view)
+        told = [self._told(change) for change in judge.changes(wave, scored, offsets)]
+        result.scores += judge.score_rows(wave, scored, self.plan, offsets)
+        if self.observer is not None:
+            self.observer(Judged(wave, features, scored, judge.opened(wave)))
         return told
 
-    def _move_exhaustion(self, wave: Wave, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
-        told = []
-        for row, outlook in self.exhaustion.observe(wave, self.incidents.followed()):
-            entity, record = int(wave.entity[row]), int(wave.record[row])
-            change = self.incidents.forecast(entity, outlook, record, offsets[record])
-            if change is not None:
-                told.append((record, self._entity_name(entity), self._event(change)))
-        return told
-
-    def _move_silence(self, silence: Silence, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
-        at = (silence.clock_ms, silence.record, offsets[silence.record])
-        if silence.what == MOVED:
-            changes = self.incidents.leave(silence.entity, at)
-        else:
-            change = self.incidents.silence(silence.entity, silence.what == FELL_SILENT, silence.time_ms, at)
-            changes = [change] if change is not None else []
-        return [(silence.record, self._entity_name(silence.entity), self._event(change)) for change in changes]
-
-    def _event(self, change: Change) -> CloudEvent:
-        life = change.life
-        if life.track == "behaviour" and life.top >= 0 and change.what != "resolved":
-            life.kind = self._publication.narrator.kind(life, self._last_features[life.top])
-        return self._publication.event(change)
+    def _told(self, change: Change) -> tuple[int, str, CloudEvent]:
+        return change.record, self.catalog.entities[change.life.entity][0], self._publication.event(change)
 
     def _tables(self) -> dict[str, Table]:
-        stages = {
-            "grid": self.grid.tables(),
-            "features": self.features.tables(),
-            "scoring": self.scoring.tables(),
-            "exhaustion": self.exhaustion.tables(),
-        }
-        tables = {f"{stage}.{name}": table for stage, named in stages.items() for name, table in named.items()}
-        return {**tables, "stream.last_features": Table("series", self._last_features)}
+        stages = {"grid": self.grid.tables(), **self.judge.tables()}
+        return {f"{stage}.{name}": table for stage, named in stages.items() for name, table in named.items()}
 
     def _entity(self, entity: Entity) -> int:
         return self.catalog.entity_id(entity.id, entity.entity_class)
-
-    def _entity_name(self, entity: int) -> str:
-        return self.catalog.entities[entity][0]
-
-    def _tell_scores(self, wave: Wave, scored: Scored, offsets: list[int], result: StepResult) -> None:
-        told = np.ones(len(scored.score), bool) if self.plan.publish_all_scores else scored.score >= self.plan.low_mark
-        for group in np.flatnonzero(told & ~scored.warming):
-            rows = slice(wave.bounds[group], wave.bounds[group + 1])
-            entity = int(wave.entity[rows][0])
-            score, threshold = float(scored.score[group]), float(scored.threshold[group])
-            result.scores.append(
-                ScoreRow(
-                    entity=self._entity_name(entity),
-                    time_ms=int(wave.time_ms[rows].max()),
-                    score=score,
-                    threshold=threshold,
-                    over_threshold=score >= threshold,
-                    anomaly=self.incidents.is_open(entity),
-                    contributions=self._contributions(wave.series[rows], scored.contribution[rows]),
-                    offset=offsets[int(wave.record[rows][0])],
-                )
-            )
-
-    def _contributions(self, series: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> dict[str, float]:
-        top = np.argsort(-values, kind="stable")[: None if self.plan.publish_all_scores else CONTRIBUTIONS_TOLD]
-        named = {
-            self.catalog.identities[s].name: round(float(v), 6) for s, v in zip(series[top], values[top], strict=True)
-        }
-        return dict(sorted(named.items()))
 
 
 def _in_force(bundle: Bundle | None) -> ModelInForce:

@@ -75,7 +75,7 @@ def test_the_digest_shows_a_single_changed_value():
     one.step(telemetry())
     other.step(telemetry())
     assert one.digest() == other.digest()
-    next(iter(other.features.tables().values())).array[3, 0] += 1
+    next(iter(other.judge.features.tables().values())).array[3, 0] += 1
     assert one.digest() != other.digest()
 
 

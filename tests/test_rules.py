@@ -103,9 +103,9 @@ def send(stream, n):
 def test_new_rules_hold_for_series_that_are_there():
     stream = PartitionStream(Plan(), "t", 0)
     send(stream, 20)
-    assert stream.rules.named([0, 1]) is None
+    assert stream.judge.rules.named([0, 1]) is None
     stream.obey(Plan(rules=(Rule(metric="b", name="late"),), watch=Watch(exclude=("a",))))
-    assert stream.rules.named([0, 1]) == "late"
+    assert stream.judge.rules.named([0, 1]) == "late"
     assert send(stream, 20).not_watched == 20
 
 

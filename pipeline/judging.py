@@ -1,0 +1,190 @@
+"""One wave's way from closed cells to verdicts: features, scores, and what changes in the lives of incidents.
+
+Everything that adapts to its series and entities stands behind :class:`Judge`; the grid before it knows event time,
+the stream after it puts changes into words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bundle import Bundle
+from pipeline.baselines import FEATURE_NAMES, Features
+from pipeline.catalog import Catalog
+from pipeline.events import ScoreRow
+from pipeline.exhaustion import Exhaustion
+from pipeline.grid import GridView, Silence, Wave
+from pipeline.image import Table
+from pipeline.kernels.silence import FELL_SILENT, MOVED
+from pipeline.lifecycle import Change, Evidence, Incidents
+from pipeline.narrative import kind_of
+from pipeline.plan import Plan
+from pipeline.rules import Rules
+from pipeline.scoring import Scored, Scoring
+
+__all__ = ["Judge", "Judged"]
+
+CONTRIBUTIONS_TOLD = 10
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One wave as it was judged: its feature matrix, its scores, and per group whether an incident is open after it."""
+
+    wave: Wave
+    features: Floats
+    scored: Scored
+    is_open: npt.NDArray[np.bool_]
+
+
+class Judge:
+    """The adaptive state of one partition: baselines, calibration, forecasts, and the lives of its incidents.
+
+    Parameters
+    ----------
+    plan
+        What decides.
+    catalog
+        The series and entities of the partition.
+    bundle
+        A trained model, or None.
+    """
+
+    def __init__(self, plan: Plan, catalog: Catalog, bundle: Bundle | None) -> None:
+        self.catalog = catalog
+        self.rules = Rules(plan.rules, plan.watch)
+        self.features = Features(plan.utc_offset_ms)
+        self.scoring = Scoring(plan.budget_per_week, bundle)
+        self.exhaustion = Exhaustion(plan.exhaustion_ms)
+        self.incidents = Incidents(plan.incidents)
+        self.last_features = np.zeros((64, len(FEATURE_NAMES)))
+
+    def obey(self, plan: Plan) -> None:
+        """Let other settings be in force from the next wave on; what was learned is kept."""
+        self.features.obey(plan.utc_offset_ms)
+        self.scoring.obey(plan.budget_per_week)
+        self.exhaustion.horizon_ms = plan.exhaustion_ms
+        self.rules = Rules(plan.rules, plan.watch)
+        self.rules.adopt_series(self.catalog.identities[: self.features.n_series])
+        self.incidents.plan = plan.incidents
+
+    def tables(self) -> dict[str, dict[str, Table]]:
+        """The arrays that make up the state, by stage."""
+        return {
+            "features": self.features.tables(),
+            "scoring": self.scoring.tables(),
+            "exhaustion": self.exhaustion.tables(),
+            "stream": {"last_features": Table("series", self.last_features)},
+        }
+
+    def adopt(self, bundle: Bundle | None) -> None:
+        """Make room for the series and entities that the catalog has met, with what a bundle knows of each."""
+        catalog = self.catalog
+        new_series = catalog.identities[self.features.n_series :]
+        new_entities = catalog.entities[self.scoring.n_entities :]
+        self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new_series])
+        self.rules.adopt_series(new_series)
+        first = self.exhaustion.n_series
+        self.exhaustion.adopt_series(new_series, [self.rules.of(first + i) for i in range(len(new_series))])
+        self.scoring.adopt(catalog.n_series, [bundle.entity_prior(*e) if bundle else None for e in new_entities])
+        if catalog.n_series > len(self.last_features):
+            grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))
+            grown[: len(self.last_features)] = self.last_features
+            self.last_features = grown
+
+    def score(self, wave: Wave, grid: GridView) -> tuple[Floats, Scored]:
+        """Compute feature matrix and scores of a wave, and learn from it; incidents are moved by :meth:`changes`."""
+        entities = wave.entity[wave.bounds[:-1]]
+        hold = self.incidents.holding(entities, wave.time_ms[wave.bounds[:-1]])
+        by_row = np.repeat(hold, wave.bounds[1:] - wave.bounds[:-1])
+        features = self.features.observe(wave, grid.links[2][wave.series], by_row)
+        features = self.rules.bend(wave, features, self.features.expectations)
+        self.last_features[wave.series] = features
+        return features, self.scoring.score(wave, features, grid, hold)
+
+    def changes(self, wave: Wave, scored: Scored, offsets: list[int]) -> Iterator[Change]:
+        """What a scored wave changes in the lives of incidents, each as it happens.
+
+        Parameters
+        ----------
+        wave, scored
+            What closed, and its scores.
+        offsets
+            Of the records that closed it.
+        """
+        yield from self._behaviour(wave, scored, offsets)
+        for row, outlook in self.exhaustion.observe(wave, self.incidents.followed()):
+            entity, record = int(wave.entity[row]), int(wave.record[row])
+            change = self.incidents.forecast(entity, outlook, record, offsets[record])
+            if change is not None:
+                yield change
+
+    def silence(self, silence: Silence, offsets: list[int]) -> list[Change]:
+        """What a notice of silence changes in the lives of an entity's incidents."""
+        at = (silence.clock_ms, silence.record, offsets[silence.record])
+        if silence.what == MOVED:
+            return self.incidents.leave(silence.entity, at)
+        change = self.incidents.silence(silence.entity, silence.what == FELL_SILENT, silence.time_ms, at)
+        return [change] if change is not None else []
+
+    def opened(self, wave: Wave) -> npt.NDArray[np.bool_]:
+        """Of which groups of a wave an incident is open now."""
+        return np.array([self.incidents.is_open(int(e)) for e in wave.entity[wave.bounds[:-1]]], bool)
+
+    def score_rows(self, wave: Wave, scored: Scored, plan: Plan, offsets: list[int]) -> list[ScoreRow]:
+        """The scores that are told: those at or above the low mark, or all."""
+        told = []
+        worth = ~scored.warming if plan.publish_all_scores else ~scored.warming & (scored.score >= plan.low_mark)
+        most = None if plan.publish_all_scores else CONTRIBUTIONS_TOLD
+        for group in np.flatnonzero(worth):
+            rows = slice(wave.bounds[group], wave.bounds[group + 1])
+            entity = int(wave.entity[rows][0])
+            score, threshold = float(scored.score[group]), float(scored.threshold[group])
+            told.append(
+                ScoreRow(
+                    entity=self.catalog.entities[entity][0],
+                    time_ms=int(wave.time_ms[rows].max()),
+                    score=score,
+                    threshold=threshold,
+                    over_threshold=score >= threshold,
+                    anomaly=self.incidents.is_open(entity),
+                    contributions=self._contributions(wave.series[rows], scored.contribution[rows], most),
+                    offset=offsets[int(wave.record[rows][0])],
+                )
+            )
+        return told
+
+    def _behaviour(self, wave: Wave, scored: Scored, offsets: list[int]) -> Iterator[Change]:
+        over = (scored.score >= scored.threshold) & ~scored.warming
+        entities = wave.entity[wave.bounds[:-1]]
+        for group in self.incidents.attention(entities, over):
+            rows = slice(wave.bounds[group], wave.bounds[group + 1])
+            record = int(wave.record[rows][0])
+            blame = list(zip(wave.series[rows].tolist(), scored.contribution[rows].tolist(), strict=True))
+            score = float(scored.score[group]) if not scored.warming[group] else 0.0
+            evidence = Evidence(
+                int(entities[group]),
+                int(wave.time_ms[rows].max()),
+                score,
+                float(scored.threshold[group]),
+                record,
+                blame,
+            )
+            change = self.incidents.judge(evidence, offsets[record])
+            if change is not None:
+                if change.what != "resolved" and change.life.top >= 0:
+                    change.life.kind = kind_of(change.life, self.last_features[change.life.top])
+                yield change
+
+    def _contributions(self, series: npt.NDArray[np.int64], values: Floats, most: int | None) -> dict[str, float]:
+        top = np.argsort(-values, kind="stable")[:most]
+        named = {
+            self.catalog.identities[s].name: round(float(v), 6) for s, v in zip(series[top], values[top], strict=True)
+        }
+        return dict(sorted(named.items()))

@@ -1,0 +1,124 @@
+"""Who is missed: the clock of a partition, and how long each of its entities has said nothing by it.
+
+All of this goes by arrival: what came late cannot have been missed the less.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from pipeline.kernels.clock import N_CLOSED, N_LEARN, RHYTHM, WATERMARK, close_due
+
+# columns of what is known of an entity's speaking
+HEARD, SILENT, BEAT, N_BEATS, HEARD_FLOW, EPHEMERAL, UNCALLED, N_EAR_COLUMNS = range(8)
+# columns of the partition's own state
+TOP, TOP_ENTITY, SECOND, CHECKED, RECORD_TIME, FLOW, N_HEARD, N_CLOCK_COLUMNS = range(8)
+# what a notice tells of an entity
+SPOKE, FELL_SILENT, MOVED = range(3)
+# columns of the notices of silence: the entity, what it did, since when or when, sample and clock that showed it
+NOTICE_ENTITY, NOTICE_WHAT, NOTICE_TIME, NOTICE_TRIGGER, NOTICE_CLOCK, N_NOTICE_COLUMNS = range(6)
+# a pause of the whole input counts at most so much when it is asked how long the others went on without an entity
+PAUSE_MS = 15_000
+
+
+@njit(cache=True)
+def tick_clock(g, e, t):
+    """Advance the partition clock: the second-newest entity's time, so that one fast clock moves nobody else."""
+    clock = g.clock
+    if g.entity[e, WATERMARK] == 0:
+        clock[N_HEARD] += 1
+    if e == clock[TOP_ENTITY]:
+        clock[TOP] = max(clock[TOP], t)
+    elif t > clock[TOP]:
+        clock[SECOND] = max(clock[SECOND], clock[TOP])
+        clock[TOP], clock[TOP_ENTITY] = t, e
+    else:
+        clock[SECOND] = max(clock[SECOND], t)
+    if clock[N_HEARD] == 1:
+        clock[SECOND] = clock[TOP]
+
+
+@njit(cache=True)
+def _notice(g, e, what, time, trigger, out):
+    """Write down that an entity fell silent, moved away or spoke again."""
+    out.notices[out.used[1], NOTICE_ENTITY] = e
+    out.notices[out.used[1], NOTICE_WHAT] = what
+    out.notices[out.used[1], NOTICE_TIME] = time
+    out.notices[out.used[1], NOTICE_TRIGGER] = trigger
+    out.notices[out.used[1], NOTICE_CLOCK] = g.clock[SECOND]
+    out.used[1] += 1
+
+
+@njit(cache=True)
+def hear(g, e, t, trigger, out):
+    """Note that entity e spoke, and learn how long it usually pauses: its longest recent pause, slowly forgotten."""
+    pause = g.clock[SECOND] - g.ears[e, HEARD]
+    if g.ears[e, SILENT]:
+        g.ears[e, SILENT] = 0
+        _notice(g, e, SPOKE, t, trigger, out)
+    if pause > 0 and g.ears[e, HEARD] > 0:
+        beat = g.ears[e, BEAT]
+        # One long pause is not a rhythm: once there is one, each teaches at most twice what was known.
+        if g.ears[e, N_BEATS] >= N_LEARN:
+            pause = min(pause, 2 * max(beat, g.entity[e, RHYTHM]))
+        g.ears[e, BEAT] = max(pause, beat - beat // 16)
+        g.ears[e, N_BEATS] += 1
+    g.ears[e, HEARD], g.ears[e, HEARD_FLOW], g.ears[e, UNCALLED] = g.clock[SECOND], g.clock[FLOW], 0
+
+
+@njit(cache=True)
+def _patience(g, e, rhythms, least_ms):
+    """For how long entity e may say nothing."""
+    return max(rhythms * max(g.entity[e, RHYTHM], g.ears[e, BEAT]), least_ms)
+
+
+@njit(cache=True)
+def _expected(g, e):
+    """Whether entity e would be missed: it has a rhythm, still spoke, and is not of a kind that comes and goes."""
+    earned = g.entity[e, RHYTHM] > 0 and g.entity[e, N_CLOSED] >= 2 * N_LEARN and g.ears[e, N_BEATS] >= N_LEARN
+    return earned and g.ears[e, SILENT] == 0 and g.ears[e, EPHEMERAL] == 0
+
+
+@njit(cache=True)
+def count_missing(g, n_entities, now, rhythms, least_ms):
+    """Count the entities that would be missed, and those that a clock at ``now`` has outrun."""
+    expected, missing = 0, 0
+    for e in range(n_entities):
+        if _expected(g, e):
+            expected += 1
+            last = max(g.ears[e, HEARD], g.entity[e, WATERMARK])
+            if now - last >= _patience(g, e, rhythms, least_ms):
+                missing += 1
+    return expected, missing
+
+
+@njit(cache=True)
+def find_silent(g, n_entities, limits, trigger, out):
+    """Find the entities whose own rhythm the partition clock has outrun since their last record.
+
+    When most are missing at once, it may be that a few were quicker to send what an outage held back: then the
+    others must also have gone on without them for as long in record time, pauses of the whole input not counted.
+    """
+    rhythms, least_ms, alone = limits
+    now = g.clock[SECOND]
+    expected, missing = count_missing(g, n_entities, now, rhythms, least_ms)
+    if missing == 0:
+        return
+    doubtful = 2 * missing > expected and not alone
+    for e in range(n_entities):
+        patience = _patience(g, e, rhythms, least_ms)
+        if not _expected(g, e) or now - max(g.ears[e, HEARD], g.entity[e, WATERMARK]) < patience:
+            continue
+        if doubtful and g.clock[FLOW] - g.ears[e, HEARD_FLOW] < patience:
+            continue
+        g.ears[e, SILENT] = 1
+        close_due(g, e, now, trigger, out)
+        what = MOVED if g.ears[e, UNCALLED] else FELL_SILENT
+        _notice(g, e, what, g.entity[e, WATERMARK], trigger, out)
+
+
+@njit(cache=True)
+def tick(g, n_entities, now, limits, trigger, out):
+    """Advance the partition clock to ``now`` without a record; write the silences that this shows."""
+    g.clock[SECOND] = max(g.clock[SECOND], now)
+    find_silent(g, n_entities, (limits[0], limits[1], True), trigger, out)
