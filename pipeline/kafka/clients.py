@@ -126,16 +126,24 @@ def _let_go(half_made: Any) -> None:
         network.close()
 
 
-def keep_rejoining(consumer: KafkaConsumer) -> None:
+def keep_rejoining(consumer: KafkaConsumer) -> bool:
     """Call before each poll of a group's member, so that no assignment on its way is forgotten.
 
     A rejoin that new metadata asked for (a topic appeared, or grew) is dropped by kafka-python when the poll ends
     before the broker's answer: its condition no longer holds then, and nobody takes the answer. Apache Kafka's own
     client had the same fault, KAFKA-9815, and the same cure: to write down that a rejoin is due.
+
+    Returns
+    -------
+    bool
+        Whether the member is joining. An answer that comes between two polls is thrown away and the group joined
+        anew, so these polls want to be long: with polls of a millisecond on a busy machine nearly all are lost.
     """
     coordinator = consumer._coordinator
-    if coordinator.rejoining or coordinator.need_rejoin():
+    joining = bool(coordinator.rejoining or coordinator.need_rejoin())
+    if joining:
         coordinator.request_rejoin()
+    return joining
 
 
 def _why_not_connected(client: Client, error: Exception, complaints: list[Exception]) -> BrokerError:

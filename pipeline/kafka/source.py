@@ -38,6 +38,7 @@ LAW = {
     "value_deserializer": None,
 }
 TIMEOUT_MS = 5_000
+JOINING_MS = 500
 
 
 class Partition(NamedTuple):
@@ -104,10 +105,13 @@ class Source:
             self._consumer.subscribe(self._topics, listener=_Queueing(self._consumer, self._changes))
 
     def poll(self, timeout_ms: int, max_records: int) -> list[Records]:
-        """Return new records by partition, each in offset order; an empty list when none came in time."""
+        """Return new records by partition, each in offset order; an empty list when none came in time.
+
+        While this member joins its group nothing can come, and a poll takes half a second however short it should be.
+        """
         with translated("reading the input"):
-            keep_rejoining(self._consumer)
-            polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
+            patience_ms = max(timeout_ms, JOINING_MS) if keep_rejoining(self._consumer) else timeout_ms
+            polled = self._consumer.poll(timeout_ms=patience_ms, max_records=max_records)
         return [_records(found) for _, found in sorted(polled.items()) if found]
 
     def changes(self) -> list[Change]:

@@ -177,6 +177,19 @@ def test_partitions_come_and_go_as_values(client: dict[str, Any], fresh: Callabl
     second.close()
 
 
+def test_no_assignment_is_lost_between_two_polls_however_short(
+    client: dict[str, Any], fresh: Callable[[str], str]
+) -> None:
+    topic = fresh("telemetry")
+    create(client, topic)
+    source, polls = Source(client, [topic], fresh("group")), 0
+    while not source.changes():
+        source.poll(1, 100)
+        polls += 1
+        assert polls < 60, "the group is joined again and again"
+    source.close()
+
+
 def test_partitions_added_later_are_assigned_however_short_the_polls(
     client: dict[str, Any], fresh: Callable[[str], str]
 ) -> None:
