@@ -20,6 +20,7 @@ import numpy as np
 
 from pipeline.catalog import Catalog
 from pipeline.codecs import Decoded, decode
+from pipeline.codecs.buckets import Distribution
 from pipeline.codecs.samples import EntityBatch, encode, entity_batches
 from pipeline.dialect import DEFAULT, Dialect
 from pipeline.events import Counts, Records, SampleBatch
@@ -148,21 +149,21 @@ class Rekey:
 
     def _send(self, origin: _Origin, records: Records, sink: Sink) -> _Origin:
         decoded = decode(records, origin.catalog, self._plan.formats, self._plan.dialect)
-        kept, n_future = _without_future(decoded.samples, records, self._plan.max_future_ms)
+        kept, wholes = _without_future(decoded, records, self._plan.max_future_ms)
         if len(kept):
             origin.clock_ms = max(origin.clock_ms, int(kept.time.max()) // 1_000_000)
         origin.heard_at, origin.is_idle = time.monotonic(), False
-        for batch, rows in entity_batches(kept, origin.catalog, origin.name, origin.clock_ms):
+        for batch, rows in entity_batches(kept, wholes, origin.catalog, origin.name, origin.clock_ms):
             time_ms = max(records.times[row] for row in rows)
             sink.send_samples(encode(batch), batch.entity.encode(), time_ms)
         for rejected in decoded.rejected:
             sink.send_rejected(rejected)
-        self._count(records, decoded, len(kept), n_future)
+        self._count(records, decoded, len(kept))
         return origin
 
-    def _count(self, records: Records, decoded: Decoded, n_kept: int, n_future: int) -> None:
+    def _count(self, records: Records, decoded: Decoded, n_kept: int) -> None:
         part = Counts(records=len(records), rejected=len(decoded.rejected), by_format=decoded.by_format)
-        part.refused = decoded.refused + n_future
+        part.refused = decoded.refused + len(decoded.samples) - n_kept
         part.decoded, part.on_grid = n_kept + part.refused, n_kept
         self.counts.add(part)
 
@@ -194,8 +195,11 @@ class Rekey:
         self._on_summary(self.counts, sum(source.lag().values()))
 
 
-def _without_future(samples: SampleBatch, records: Records, max_future_ms: int) -> tuple[SampleBatch, int]:
-    """Leave out samples too far ahead of their own record, whose timestamp does not travel on; and count them."""
+def _without_future(decoded: Decoded, records: Records, max_future_ms: int) -> tuple[SampleBatch, list[Distribution]]:
+    """Leave out samples too far ahead of their own record, whose timestamp does not travel on."""
+    samples = decoded.samples
     limit = np.asarray(records.times, np.int64)[samples.record] + max_future_ms
     kept = samples.time // 1_000_000 <= limit
-    return samples.take(kept), int((~kept).sum())
+    place = np.cumsum(kept) - 1
+    wholes = [one._replace(sample=int(place[one.sample])) for one in decoded.distributions if kept[one.sample]]
+    return samples.take(kept), wholes

@@ -27,6 +27,7 @@ __all__ = [
 
 QUANTILES = (0.5, 0.95, 0.99)
 _MOST_BUCKETS = 512
+_MOST_BETWEEN = 5  # buckets around those of an exponential histogram: beyond both ends, zeros, and between the sides
 _TINY = 1e-300
 _LARGEST_EXPONENT = 900.0  # of 2: what lies beyond is no measurement
 
@@ -96,7 +97,7 @@ def exponential(
     """
     n = len(positive[1]) + len(negative[1])
     reach = max(abs(first) + len(counts) for first, counts in (positive, negative))
-    if n > _MOST_BUCKETS or not -10 <= scale <= 20 or reach * 2.0**-scale > _LARGEST_EXPONENT:
+    if n + _MOST_BETWEEN > _MOST_BUCKETS or not -10 <= scale <= 20 or reach * 2.0**-scale > _LARGEST_EXPONENT:
         return None
     bounds, counts = list[float](), list[float]()
     if negative[1]:

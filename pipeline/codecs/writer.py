@@ -122,8 +122,13 @@ class SampleWriter:
         start: npt.NDArray[np.int64],
         value: npt.NDArray[np.float64],
         kind: npt.NDArray[np.uint8],
-    ) -> None:
-        """Append samples of the current record as columns of shape (n_samples,); otherwise as :meth:`add`."""
+    ) -> npt.NDArray[np.int64]:
+        """Append samples of the current record as columns of shape (n_samples,); otherwise as :meth:`add`.
+
+        Returns
+        -------
+        Place of each among all samples, -1 where it was left out.
+        """
         absurd = (time <= 0) | (time >= MAX_TIME_NS)
         refused = series_id < 0
         self.refused += int(refused.sum())
@@ -132,7 +137,9 @@ class SampleWriter:
         kept = ~(absurd | refused)
         start = np.where((start > 0) & (start < MAX_TIME_NS), start, 0)
         record = np.full(int(kept.sum()), self.record, np.int32)
+        places = np.where(kept, len(self) + np.cumsum(kept) - 1, -1)
         self.append(SampleBatch(series_id[kept], time[kept], value[kept], kind[kept], start[kept], record))
+        return places
 
     def append(self, samples: SampleBatch) -> None:
         """Append samples of known series with sane times."""

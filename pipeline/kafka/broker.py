@@ -99,13 +99,23 @@ class EmbeddedBroker:
         The port to ask for on the first start; 0: any free one. Later starts keep it while it is free.
     short_lived
         For minutes, not for days: it starts sooner and never gets as fast.
+    version
+        Of Kafka; a data folder stays with the version that made it.
     """
 
-    def __init__(self, home: Path, data: Path | None = None, port: int = 0, short_lived: bool = False) -> None:
+    def __init__(
+        self,
+        home: Path,
+        data: Path | None = None,
+        port: int = 0,
+        short_lived: bool = False,
+        version: str = KAFKA_VERSION,
+    ) -> None:
         self.home = home
         self.data = data or home / "data"
         self.port = port
         self.short_lived = short_lived
+        self.version = version
         self.log = self.data / "broker.log"
         self._state_file = self.data / "broker.json"
         self._child: subprocess.Popen[bytes] | None = None
@@ -125,7 +135,7 @@ class EmbeddedBroker:
         with locked(self.data / "start.lock"):
             state = self._running()
             if state is None:
-                state = self._launch(class_path(self.home, on_progress), on_progress)
+                state = self._launch(class_path(self.home, self.version, on_progress), on_progress)
             return f"127.0.0.1:{state.port}"
 
     def stop(self) -> bool:
@@ -147,7 +157,7 @@ class EmbeddedBroker:
         state = self._running()
         bootstrap = f"127.0.0.1:{state.port}" if state else ""
         return BrokerStatus(
-            state is not None, bootstrap, state.pid if state else None, KAFKA_VERSION, self.data, self.log
+            state is not None, bootstrap, state.pid if state else None, self.version, self.data, self.log
         )
 
     def tail_log(self, lines: int = 50) -> list[str]:
