@@ -44,7 +44,7 @@ RESOURCE_LABELS = (
     "process.executable.name",
     "process.pid",
 )
-# What Telegraf's inputs count since boot; its line protocol and its JSON say no kind.
+# What Telegraf's inputs count since boot; its line protocol, its JSON and its remote write say no kind.
 RISING_METRICS = (
     "cpu.time_*",
     "diskio.io_time",
@@ -160,7 +160,8 @@ class Dialect:
     unknown
         Name of the entity of records that name none.
     rising_metrics
-        Patterns of metric names that only count up, for formats that do not say it.
+        Patterns of metric names that only count up, for formats that do not say it; a dot fits an underscore too,
+        as names become in Prometheus.
     collectd_rates
         collectd's StoreRates: derives are rates already.
     topic_formats
@@ -223,7 +224,8 @@ def _named(dialect: Dialect, name: str, attribute: str) -> tuple[str, str]:
 
 @remembered
 def _rising_kind(patterns: tuple[str, ...], metric: str) -> Kind:
-    return Kind.COUNTER if any(fnmatchcase(metric, pattern) for pattern in patterns) else Kind.GAUGE
+    rises = any(fnmatchcase(metric, pattern.replace(".", "[._]")) for pattern in patterns)
+    return Kind.COUNTER if rises else Kind.GAUGE
 
 
 DEFAULT = Dialect()

@@ -159,3 +159,32 @@ def test_the_adapters_values_are_texts(sent: str, value: str) -> None:
     rows, _, found = read(adapter(sent, instance="a:9100"))
     assert [row[4] for row in rows] == [value]
     assert found.by_format == {"prometheus-adapter": 1}
+
+
+def test_the_adapter_sends_each_bucket_alone_and_whole_numbers_in_full() -> None:
+    value = adapter("18446744073709552000", __name__="wait_seconds_bucket", instance="a:9100", le="+Inf")
+    ((_, metric, labels, _, amount, kind),) = read(value)[0]
+    assert (metric, labels["le"], amount, kind) == (
+        "wait_seconds_bucket",
+        "+Inf",
+        "1.84467e+19",
+        Kind.COUNTER | Origin.HISTOGRAM,
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind"),
+    [
+        ("wait_seconds_count", Kind.COUNTER),
+        ("wait_seconds_sum", Kind.COUNTER),
+        ("request_size_bytes_sum", Kind.COUNTER),
+        ("net_bytes_recv", Kind.COUNTER),  # as Telegraf's remote write names it
+        ("diskio_io_time", Kind.COUNTER),
+        ("process_count", Kind.GAUGE),
+        ("wait_seconds", Kind.GAUGE),
+    ],
+)
+def test_without_a_type_names_tell_what_counts_up(metric: str, kind: Kind) -> None:
+    assert read(f'{metric}{{instance="a:9100"}} 1 {AT}000\n')[0][0][5] == kind
+    assert read(f'# TYPE {metric} gauge\n{metric}{{instance="a:9100"}} 1 {AT}000\n')[0][0][5] == Kind.GAUGE
+    assert read(adapter("1", __name__=metric, instance="a:9100"))[0][0][5] == kind

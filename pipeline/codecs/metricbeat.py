@@ -7,7 +7,9 @@ skipped and counted; names and ids that tell one filesystem, interface or proces
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pipeline.codecs.clock import time_ns
@@ -18,7 +20,7 @@ from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
 from pipeline.errors import CodecError
 from pipeline.events import Kind, SeriesIdentity
-from pipeline.names import MAX_LABELS
+from pipeline.names import MAX_LABELS, remembered
 
 __all__ = ["NAME", "decode"]
 
@@ -34,12 +36,30 @@ _ENTITY_PATHS = ("host.name", "host.hostname", "agent.hostname", "beat.hostname"
 _TELLING = frozenset(
     """
     id name pid mount_point device_name device type interface pod namespace node container database topic
-    partition client group queue vhost index server core
+    partition client group queue vhost index server core replica
     """.split()
 )
-_ENVELOPE_LABELS = ("process.name", "process.pid", "container.name", "service.address")
-_RISING = (".bytes", ".packets", ".errors", ".dropped", ".count", ".ticks", ".time", ".io.ops")
-_RISING_MODULES = ("system.network.", "system.diskio.", "docker.network.", "docker.diskio.", "system.cpu.")
+_ENVELOPE_LABELS = ("process.name", "process.pid", "container.name", "service.address", "metricset.host")
+# Objects whose texts are labels as their makers meant them: scraped from Prometheus, or of a cloud's metrics.
+_LABELS = re.compile(r"prometheus\.(?:[^.]+\.)?labels?\.|[^.]+\.dimensions\.")
+# What its modules count since a start; what they divide by time themselves, as iostat does, stays a level.
+_RISING = tuple(
+    """
+    docker.*.inbound.* docker.*.outbound.* docker.diskio.*.bytes docker.diskio.*.ops docker.diskio.*_time
+    docker.cpu.*.ticks kafka.*.offset.* kubernetes.*.core.ns kubernetes.*.network.rx.* kubernetes.*.network.tx.*
+    kubernetes.*pagefaults kubernetes.*.restarts mysql.status.aborted.* mysql.status.binlog.cache.* mysql.status.bytes.*
+    mysql.status.command.* mysql.status.connections mysql.status.created.tmp.* mysql.status.flush_commands
+    mysql.status.handler.* mysql.status.innodb.*.reads mysql.status.innodb.*requests mysql.status.opened_tables
+    mysql.status.queries mysql.status.questions mysql.status.threads.created nginx.stubstatus.accepts
+    nginx.stubstatus.handled nginx.stubstatus.requests prometheus.*_total prometheus.*_bucket prometheus.*.counter
+    redis.info.cpu.used.* redis.info.stats.commands_processed redis.info.stats.connections.*
+    redis.info.stats.keys.* redis.info.stats.keyspace.* redis.info.stats.net.*.bytes redis.info.stats.sync.*
+    system.core.*.ticks system.cpu.*.ticks system.diskio.io.* system.diskio.read.* system.diskio.write.*
+    system.network.in.* system.network.out.* system.process.*.ticks system.process.cpu.total.value
+    system.process.cgroup.blkio.total.* system.process.cgroup.cpu.stats.* system.process.cgroup.cpuacct.*
+    system.process.cgroup.*.failures system.process.cgroup.*page_faults system.process.cgroup.*.pages_*
+    """.split()
+)
 _MOST_DEEP = 32
 
 
@@ -68,7 +88,7 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
             continue
         try:
             identity = SeriesIdentity(entity, entity_class, name, labels, unit_of(name))
-            out.add(out.series(identity), moment, number(amount), _kind(name))
+            out.add(out.series(identity), moment, number(amount), _kind(out.dialect, name))
         except CodecError as error:
             out.reject(error.reason, error.detail)
 
@@ -87,6 +107,8 @@ def _is_number(value: object) -> bool:
 
 def _tells(path: str, value: object) -> bool:
     """Whether a leaf is a name, or a whole number that serves as one."""
+    if isinstance(value, str) and _LABELS.match(path):
+        return True
     return path.rpartition(".")[2] in _TELLING and isinstance(value, str | int) and not isinstance(value, bool)
 
 
@@ -112,6 +134,7 @@ def _labels(told: list[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
-def _kind(name: str) -> Kind:
-    rising = name.startswith(_RISING_MODULES) and name.endswith(_RISING)
-    return Kind.COUNTER if rising else Kind.GAUGE
+@remembered
+def _kind(dialect: Dialect, name: str) -> Kind:
+    rising = any(fnmatchcase(name, pattern) for pattern in _RISING)
+    return Kind.COUNTER if rising else dialect.kind_of(name)

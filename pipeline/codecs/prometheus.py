@@ -3,6 +3,7 @@
 ::
 
     counter, or *_total                   counter
+    untyped *_seconds_count, *_bytes_sum  counter, and what the setting ``codecs.rising_metrics`` names
     gauge, untyped, info, state set       gauge
     histogram *_bucket *_count *_sum      counter, of a histogram (gauge histograms: gauge)
     summary   *_count *_sum               counter, of a summary
@@ -27,6 +28,8 @@ __all__ = ["STALE_BITS", "Histograms", "family_of", "identity_of", "is_stale", "
 
 STALE_BITS = 0x7FF0000000000002
 _PARTS = ("_bucket", "_count", "_sum")
+# Of a family whose type was not sent: a number of seconds or bytes that is itself counted is a histogram or summary.
+_RISING = ("_total", *(f"_{unit}_{part}" for unit in ("seconds", "bytes", "milliseconds") for part in ("count", "sum")))
 _TYPES = {
     "counter": Kind.COUNTER,
     "gauge": Kind.GAUGE,
@@ -46,12 +49,12 @@ def unstale(value: float) -> float | None:
     return None if is_stale(value) else value
 
 
-def kind_of(metric: str, labels: Mapping[str, str], family_type: str = "") -> int:
+def kind_of(dialect: Dialect, metric: str, labels: Mapping[str, str], family_type: str = "") -> int:
     """Kind of a sample by its family's type, or, where none was sent, by the conventions of its name."""
     if not family_type or family_type in ("unknown", "untyped"):
         if metric.endswith("_bucket") and "le" in labels:
             return Kind.COUNTER | Origin.HISTOGRAM
-        return Kind.COUNTER if metric.endswith("_total") else Kind.GAUGE
+        return Kind.COUNTER if metric.endswith(_RISING) else dialect.kind_of(metric)
     kind = _TYPES.get(family_type, Kind.GAUGE)
     if kind & Origin.SUMMARY and "quantile" in labels:
         return Kind.GAUGE | Origin.SUMMARY

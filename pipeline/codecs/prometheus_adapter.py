@@ -47,4 +47,4 @@ def _write(row: Any, out: SampleWriter) -> None:
     metric = labels.get("__name__", "") or (name if isinstance(name, str) else "")
     identity = identity_of(out.dialect, labels, metric)
     series_id = out.series(identity)
-    out.add(series_id, time_ns(row.get("timestamp")), number(row["value"]), kind_of(metric, labels))
+    out.add(series_id, time_ns(row.get("timestamp")), number(row["value"]), kind_of(out.dialect, metric, labels))

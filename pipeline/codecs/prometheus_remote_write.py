@@ -101,7 +101,7 @@ def _write(
     identity = identity_of(out.dialect, labels, unit=unit)
     created_ms = getattr(series, "created_timestamp", 0)
     if series.samples:
-        series_id, kind = out.series(identity), kind_of(identity.metric, labels, family_type)
+        series_id, kind = out.series(identity), kind_of(out.dialect, identity.metric, labels, family_type)
         for sample in series.samples:
             histograms.part(identity, _ns(sample.timestamp), sample.value, kind, len(out))
             start_ns = _ns(sample.start_timestamp or created_ms)

@@ -71,7 +71,7 @@ def _write(
     family = family_of(metric, types)
     moment = time_ns(tail.group(2)) if tail.group(2) else record_time_ms * 10**6
     identity = identity_of(out.dialect, labels, metric, units.get(family, ""))
-    amount, kind = number(tail.group(1)), kind_of(metric, labels, types.get(family, ""))
+    amount, kind = number(tail.group(1)), kind_of(out.dialect, metric, labels, types.get(family, ""))
     histograms.part(identity, moment, amount, kind, len(out))
     out.add(out.series(identity), moment, amount, kind)
 
