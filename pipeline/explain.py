@@ -89,7 +89,8 @@ class _Witness:
         wave = judged.wave
         if self._entity < 0:
             self._entity = [name for name, _ in self._stream.catalog.entities].index(self._name)
-        for group in np.flatnonzero(wave.entity[wave.bounds[:-1]] == self._entity):
+        mine = wave.entity[wave.bounds[:-1]] == self._entity
+        for group in np.flatnonzero(mine & judged.scored.judged):
             rows = slice(wave.bounds[group], wave.bounds[group + 1])
             time_ms = int(wave.time_ms[rows].max())
             if time_ms <= self._at_ms:

@@ -32,6 +32,7 @@ class Wave:
     """At most one step of each series and one group of each entity, so that order within does not matter.
 
     All arrays have shape (n_rows,) except ``bounds`` (n_groups + 1,): rows of group i are bounds[i]:bounds[i + 1].
+    ``waited`` marks rows of before the step of their series was known: they come late, and without their neighbours.
     """
 
     series: Ints
@@ -39,6 +40,7 @@ class Wave:
     time_ms: Ints
     gap: Ints
     record: Ints
+    waited: npt.NDArray[np.bool_]
     value: Floats
     bounds: Ints
 
@@ -234,6 +236,7 @@ class Grid:
             return
         cuts = np.flatnonzero(np.diff(rows[:, k.ROW_WAVE], prepend=-1, append=2**62))
         time_ms, gap, record = (np.ascontiguousarray(rows[:, c]) for c in (k.ROW_TIME, k.ROW_GAP, k.ROW_TRIGGER))
+        waited = rows[:, k.ROW_WAITED] != 0
         # groups begin where the entity changes, and with each wave
         begins = np.diff(entity, prepend=-1) != 0
         begins[cuts[:-1]] = True
@@ -241,7 +244,10 @@ class Grid:
         first = np.searchsorted(groups, cuts)
         for i, (a, b) in enumerate(pairwise(cuts.tolist())):
             bounds = groups[first[i] : first[i + 1] + 1] - a
-            yield Wave(series[a:b], entity[a:b], time_ms[a:b], gap[a:b], record[a:b], values[a:b], bounds)
+            part = slice(a, b)
+            yield Wave(
+                series[part], entity[part], time_ms[part], gap[part], record[part], waited[part], values[part], bounds
+            )
 
 
 def _account(counts: Counts, fates: Ints, n_samples: int) -> None:

@@ -256,7 +256,7 @@ class _Watcher:
         chosen &= warm & (wave.time_ms < self.cut_ms)
         if chosen.any():
             self.rows.append(judged.features[chosen].copy())
-        held = ~scored.warming & (wave.time_ms[first] >= self.cut_ms)
+        held = scored.told & (wave.time_ms[first] >= self.cut_ms)
         if held.any():
             self.groups.append(np.column_stack([wave.entity[first][held], wave.time_ms[first][held]]))
             self.scores.append(np.column_stack([scored.score[held], scored.threshold[held]]))

@@ -140,7 +140,7 @@ class Judge:
     def score_rows(self, wave: Wave, scored: Scored, plan: Plan, offsets: list[int]) -> list[ScoreRow]:
         """The scores that are told: those at or above the low mark, or all."""
         told = []
-        worth = ~scored.warming if plan.publish_all_scores else ~scored.warming & (scored.score >= plan.low_mark)
+        worth = scored.told if plan.publish_all_scores else scored.told & (scored.score >= plan.low_mark)
         most = None if plan.publish_all_scores else CONTRIBUTIONS_TOLD
         for group in np.flatnonzero(worth):
             rows = slice(wave.bounds[group], wave.bounds[group + 1])
@@ -161,13 +161,13 @@ class Judge:
         return told
 
     def _behaviour(self, wave: Wave, scored: Scored, offsets: list[int]) -> Iterator[Change]:
-        over = (scored.score >= scored.threshold) & ~scored.warming
+        over = (scored.score >= scored.threshold) & scored.told
         entities = wave.entity[wave.bounds[:-1]]
-        for group in self.incidents.attention(entities, over):
+        for group in self.incidents.attention(entities, over, scored.judged):
             rows = slice(wave.bounds[group], wave.bounds[group + 1])
             record = int(wave.record[rows][0])
             blame = list(zip(wave.series[rows].tolist(), scored.contribution[rows].tolist(), strict=True))
-            score = float(scored.score[group]) if not scored.warming[group] else 0.0
+            score = float(scored.score[group]) if scored.told[group] else 0.0
             evidence = Evidence(
                 int(entities[group]),
                 int(wave.time_ms[rows].max()),

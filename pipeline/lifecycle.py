@@ -130,10 +130,12 @@ class Incidents:
         life = self.lives.get((entity, "behaviour"))
         return life is not None and life.status == "open"
 
-    def attention(self, entities: npt.NDArray[np.int64], over: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Which groups of a wave need a look: over the threshold now, or with a life that is not over."""
+    def attention(
+        self, entities: npt.NDArray[np.int64], over: npt.NDArray[np.bool_], judged: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.int64]:
+        """Which judged groups of a wave need a look: over the threshold now, or with a life that is not over."""
         alive = [entity for entity, track in self.lives if track == "behaviour"]
-        return np.flatnonzero(over | np.isin(entities, alive) if alive else over)
+        return np.flatnonzero(judged & (over | np.isin(entities, alive)) if alive else judged & over)
 
     def holding(self, entities: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Of which groups of a wave adaptation waits: see :meth:`holds`."""

@@ -191,13 +191,16 @@ def backtest(samples: pd.DataFrame, bundle: Bundle | None = None, config: str | 
     parts: list[pd.DataFrame] = []
 
     def see(judged: Judged) -> None:
-        first, scored = judged.wave.bounds[:-1], judged.scored
+        scored = judged.scored
+        times = np.maximum.reduceat(judged.wave.time_ms, judged.wave.bounds[:-1])
         columns = {
-            "time": judged.wave.time_ms[first],
-            "entity": [stream.catalog.entities[e][0] for e in judged.wave.entity[first]],
-            "score": np.where(scored.warming, np.nan, scored.score),
-            "threshold": scored.threshold,
-            "anomaly": judged.is_open,
+            "time": times[scored.judged],
+            "entity": [
+                stream.catalog.entities[e][0] for e in judged.wave.entity[judged.wave.bounds[:-1]][scored.judged]
+            ],
+            "score": np.where(scored.told, scored.score, np.nan)[scored.judged],
+            "threshold": scored.threshold[scored.judged],
+            "anomaly": judged.is_open[scored.judged],
         }
         parts.append(pd.DataFrame(columns))
 

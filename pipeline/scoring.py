@@ -34,12 +34,22 @@ LEAST_REACH = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One wave's verdict: per group score, threshold and warm-up, shape (n_groups,); per row its contribution."""
+    """One wave's verdict: per group score, threshold, warm-up and whether it was judged; per row its contribution.
+
+    An entity is judged once at a time: a group that came too late for that says nothing, and is not told.
+    """
 
     score: Floats
     threshold: Floats
     warming: npt.NDArray[np.bool_]
+    judged: npt.NDArray[np.bool_]
     contribution: Floats
+
+    @property
+    def told(self) -> npt.NDArray[np.bool_]:
+        """Of which groups the score may be told, shape (n_groups,)."""
+        told: npt.NDArray[np.bool_] = self.judged & ~self.warming
+        return told
 
 
 class Scoring:
@@ -81,6 +91,7 @@ class Scoring:
         for e, prior in enumerate(priors, start=self.n_entities):
             if prior is not None:
                 self._state[e] = prior
+                self._state[e, k.JUDGED_AT] = 0.0
         self.n_entities += len(priors)
 
     def pack(self, entity: int) -> Floats:
@@ -110,11 +121,13 @@ class Scoring:
         seen = self._state[entities, k.N_STEPS]
         decades = np.empty((len(entities), 2))
         wanted = self._wanted(grid.rhythm_ms[entities])
-        groups = (wave.series, wave.time_ms, wave.bounds, np.where(hold, 0.1, 1.0), wanted)
+        groups = (wave.series, wave.time_ms, wave.waited, wave.bounds, np.where(hold, 0.1, 1.0), wanted)
         k.combine(groups, grid.links, excesses, self._latest, self._weights, self._state, decades)
+        judged = ~np.isnan(decades[:, 0])
+        decades[~judged] = 0.0, DECADES
         score = np.clip(decades[:, 0] / DECADES, 0.0, 1.0).round(DIGITS)
         threshold = np.clip(decades[:, 1] / DECADES, LEAST_THRESHOLD, 1.0).round(DIGITS)
-        return Scored(score, threshold, seen < k.WARM_UP_STEPS, _contribution(features))
+        return Scored(score, threshold, seen < k.WARM_UP_STEPS, judged, _contribution(features))
 
     def _wanted(self, rhythm_ms: npt.NDArray[np.int64]) -> Floats:
         """How rare, in decades, a step must be for the budget."""

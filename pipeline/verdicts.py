@@ -87,7 +87,7 @@ class Verdicts:
         entity = np.concatenate([wave.entity[at] for wave, at in zip(waves, first, strict=True)])
         times = [np.maximum.reduceat(wave.time_ms, at) for wave, at in zip(waves, first, strict=True)]
         row = self._rows(entity, np.concatenate(times))
-        told = (row != NOWHERE) & ~np.concatenate([one.warming for one in scored])
+        told = (row != NOWHERE) & np.concatenate([one.told for one in scored])
         at = self._first_row[self._which[entity]] + row
         self._score[at[told]] = np.concatenate([one.score for one in scored])[told]
         self._threshold[at[told]] = np.concatenate([one.threshold for one in scored])[told]

@@ -70,6 +70,34 @@ def test_any_chunking_gives_the_same_bytes(values, whole, cuts):
     )
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from([10, 30, 60]), st.integers(0, 59)), min_size=2, max_size=5),
+    st.integers(0, 3_000),
+)
+@settings(max_examples=8, deadline=None)
+def test_a_step_of_an_entity_is_told_once_whatever_the_steps_of_its_series(rhythms, joins):
+    rng, rows = np.random.default_rng(5), []
+    for m, (step, phase) in enumerate(rhythms):
+        begin = joins if m == len(rhythms) - 1 else 0  # one metric comes when the others are known
+        rows += [(1000 * (t + phase), m) for t in range(begin - begin % 60, 6_000, step)]
+    sent = [
+        (T0 + t, json.dumps({"timestamp": T0 + t, "entity": "h", "metric": f"m{m}", "value": rng.normal()}).encode())
+        for t, m in sorted(rows)
+    ]
+    _, _, scores = run(sent, [], Plan(publish_all_scores=True))
+    times = [row.time_ms for row in scores]
+    assert times == sorted(set(times))
+    quickest = min(step for step, _ in rhythms[:-1])
+    assert len(times) >= 6_000 // quickest - 30 - 2 * 8  # none is lost but for warm-up and the first rhythms
+
+
+def test_metrics_that_learn_their_step_together_are_first_judged_together(values):
+    _, _, scores = run(values[:600], [], Plan(publish_all_scores=True))
+    first = next(row for row in scores if row.entity == "h1")
+    assert sorted(first.contributions) == [f"m{m}" for m in range(5)]
+    assert first.time_ms == T0 + (8 - 1 + 30) * STEP
+
+
 def test_accounting_closes_to_the_sample(values, whole):
     c = whole[0].counts
     assert c.records == len(values)

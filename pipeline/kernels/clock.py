@@ -29,7 +29,7 @@ VALUE, RAW, INCREASE, N_VALUE_COLUMNS = range(4)
 # columns of the integer entity state
 WATERMARK, DUE, FIRST_SERIES, RHYTHM, N_CLOSED, WAVE, GROUP_AT, RANK_MAX, N_ENTITY_COLUMNS = range(9)
 # columns of the rows that leave the grid
-ROW_SERIES, ROW_TIME, ROW_GAP, ROW_TRIGGER, ROW_WAVE, N_ROW_COLUMNS = range(6)
+ROW_SERIES, ROW_TIME, ROW_GAP, ROW_TRIGGER, ROW_WAVE, ROW_WAITED, N_ROW_COLUMNS = range(7)
 
 
 class GridState(NamedTuple):
@@ -106,6 +106,7 @@ def _emit(g, s, gap, value, trigger, out):
     out.rows[row, ROW_GAP] = gap
     out.rows[row, ROW_TRIGGER] = trigger
     out.rows[row, ROW_WAVE] = g.entity[e, WAVE] + g.whole[s, RANK]
+    out.rows[row, ROW_WAITED] = 0
     out.values[row] = value
     out.used[0] = row + 1
     g.entity[e, N_CLOSED] += 1
@@ -227,8 +228,11 @@ def wait(g, s, t, start, x, trigger, out):
     if g.entity[e, RHYTHM] == 0 or g.whole[s, STEP] < g.entity[e, RHYTHM]:
         g.entity[e, RHYTHM] = g.whole[s, STEP]
     out.counts[WAITING] -= N_LEARN - 1
+    released = out.used[0]
     for j in range(N_LEARN - 1):
         fate = place(g, s, g.pending_time[s, j], g.pending_start[s, j], g.pending_value[s, j], trigger, out)
         out.counts[fate] += 1
     j = N_LEARN - 1
-    return place(g, s, g.pending_time[s, j], g.pending_start[s, j], g.pending_value[s, j], trigger, out)
+    fate = place(g, s, g.pending_time[s, j], g.pending_start[s, j], g.pending_value[s, j], trigger, out)
+    out.rows[released : out.used[0], ROW_WAITED] = 1
+    return fate

@@ -22,7 +22,8 @@ EXCESS_CAP = 50.0
 # columns of the entity state; SLOW and QUICK start a tail's columns
 SMOOTH, N_STEPS, SLOW = range(3)
 QUICK = SLOW + t.N_TAIL
-N_ENERGY_STATE = QUICK + t.N_TAIL
+JUDGED_AT = QUICK + t.N_TAIL
+N_ENERGY_STATE = JUDGED_AT + 1
 # before it, baselines know too little for their misses to mean anything
 WARM_UP_STEPS = 30
 SLOW_PACE = t.Pace(0.02, 0.0001, 1.0 / 5_000.0, 1_000.0, 6.0, 5.0, 50.0, 0.15)
@@ -76,10 +77,14 @@ def learn_tails(row, energy, adapt):
 def combine(groups, grid, excesses, latest, weights, state, out):
     """Join the series of each entity of a wave into a smoothed energy and its tail probability.
 
+    An entity is judged once at a time, with what all of its series said last: a group that is not newer than the last
+    one judged (series of several steps may close that way) or that only waited for a step to be learned joins the next.
+
     Parameters
     ----------
     groups : tuple of arrays
-        (series int64[n], time_ms int64[n], bounds int64[m + 1], adapt float64[m], wanted decades float64[m]).
+        (series int64[n], time_ms int64[n], waited bool[n], bounds int64[m + 1], adapt float64[m],
+        wanted decades float64[m]).
     grid : tuple of arrays
         (entity of series, next series, step of series, first series of entity).
     excesses : float64[n, N_EXCESS]
@@ -88,20 +93,24 @@ def combine(groups, grid, excesses, latest, weights, state, out):
     weights : float64[N_EXCESS]
     state : float64[n_entities, N_ENERGY_STATE]
     out : float64[m, 2]
-        -log10 of the tail probability of each group, and of its threshold, filled here.
+        -log10 of the tail probability of each group, and of its threshold, filled here; NaN where it is not judged.
     """
-    series, times, bounds, adapt, wanted = groups
+    series, times, waited, bounds, adapt, wanted = groups
     entity_of, next_series, steps, first_series = grid
     total = np.empty(N_EXCESS)
     for i in range(bounds.size - 1):
-        now = times[bounds[i]]
+        now, fresh = times[bounds[i]], False
         for row in range(bounds[i], bounds[i + 1]):
             latest[series[row], :N_EXCESS] = excesses[row]
             latest[series[row], N_EXCESS] = times[row]
-            now = max(now, times[row])
+            now, fresh = max(now, times[row]), fresh or not waited[row]
+        e = entity_of[series[bounds[i]]]
+        if not fresh or now <= state[e, JUDGED_AT]:
+            out[i] = np.nan
+            continue
+        state[e, JUDGED_AT] = now
         total[:] = 0.0
         n = 0
-        e = entity_of[series[bounds[i]]]
         s = first_series[e]
         while s >= 0:
             if latest[s, N_EXCESS] > 0 and now - latest[s, N_EXCESS] <= 1.5 * steps[s]:
