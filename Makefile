@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 test: lint ## everything that proves the project, on a real broker, in under ten minutes
 	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_kernels.py
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup ## ruff, mypy strict, and the import law
 	@$(BIN)/ruff check .
