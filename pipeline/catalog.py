@@ -5,21 +5,51 @@ Nothing that a partition publishes depends on the ids given here: they only inde
 
 from __future__ import annotations
 
-from typing import Any
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO
+from typing import Any, TypeVar, overload
 
 import msgspec
 
 from pipeline.events import SeriesIdentity
 from pipeline.kernels.identity import Identities
+from pipeline.lines import UNKNOWN, Lines
 
-__all__ = ["Catalog"]
+__all__ = ["Catalog", "Named"]
 
 NEVER_SEEN = -2
 REFUSED = -1
 RAW_PER_SERIES = 4  # spellings of one series (field order, batch shape) that the fast path remembers
+AT_ONCE = 16_384
+REMEMBERED = 16_384  # identities whose ids are found without looking into the lines
 
 _encode = msgspec.json.Encoder().encode
-_lines = msgspec.json.Decoder(list[Any])
+_row = msgspec.json.Decoder(list[Any]).decode
+Name = TypeVar("Name", covariant=True)
+
+
+class Named(Sequence[Name]):
+    """Names by id, each read from its line when asked for: a million of them are a few bytes each, not objects."""
+
+    def __init__(self, lines: Lines, read: Callable[[list[Any]], Name]) -> None:
+        self._lines, self._read = lines, read
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, number: int) -> Name: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Name]: ...
+
+    def __getitem__(self, number: int | slice) -> Name | list[Name]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(number)
+        return self._read(_row(self._lines[number % len(self)]))
 
 
 class Catalog:
@@ -44,82 +74,82 @@ class Catalog:
 
     def __init__(self, max_series: int = 200_000) -> None:
         self.max_series = max_series
-        self.identities: list[SeriesIdentity] = []
-        self.entity_of: list[int] = []
-        self.entities: list[tuple[str, str]] = []
+        self.entity_of = array("i")
         self.refused_series = 0
-        self._series: dict[SeriesIdentity, int] = {}
-        self._entity: dict[tuple[str, str], int] = {}
+        self._series, self._entity = Lines(), Lines()
+        self.identities = Named(self._series, self._identity)
+        self.entities = Named(self._entity, _entity)
+        self._recent: dict[SeriesIdentity, int] = {}
         self._raw: dict[bytes, int] = {}
         self._spellings = Identities(RAW_PER_SERIES * max_series)
         self._dialect: object = None
-        self._written = bytearray()
 
     @property
     def n_series(self) -> int:
         """Number of series ids given."""
-        return len(self.identities)
+        return len(self._series)
 
     @property
     def n_entities(self) -> int:
         """Number of entity ids given."""
-        return len(self.entities)
+        return len(self._entity)
 
     def series_id(self, identity: SeriesIdentity) -> int:
         """Dense id of the identity, new ones at the end; -1 when the quota is full."""
-        found = self._series.get(identity)
-        if found is not None:
+        found = self.find(identity)
+        if found != NEVER_SEEN:
             return found
-        if len(self.identities) >= self.max_series:
+        if self.n_series >= self.max_series:
             self.refused_series += 1
             return REFUSED
-        series_id = len(self.identities)
-        self._series[identity] = series_id
-        self.identities.append(identity)
         entity = self.entity_id(identity.entity, identity.entity_class)
         self.entity_of.append(entity)
-        self._write([entity, identity.metric, identity.labels, identity.unit])
-        return series_id
+        return self._series.add(_line(entity, identity))
 
     def find(self, identity: SeriesIdentity) -> int:
         """Id of an identity that was given one, -2 if never seen or refused; nothing is counted."""
-        return self._series.get(identity, NEVER_SEEN)
+        found = self._recent.get(identity)
+        if found is not None:
+            return found
+        entity = self._entity.find(_encode((identity.entity, identity.entity_class)))
+        found = UNKNOWN if entity == UNKNOWN else self._series.find(_line(entity, identity))
+        if found == UNKNOWN:
+            return NEVER_SEEN
+        if len(self._recent) >= REMEMBERED:
+            self._recent.clear()
+        self._recent[identity] = found
+        return found
+
+    def since(self, first: int, last: int | None = None) -> Iterator[list[SeriesIdentity]]:
+        """Identities from one id on, before another, some thousands at a time: so few are objects at once."""
+        last = self.n_series if last is None else last
+        for at in range(first, last, AT_ONCE):
+            yield self.identities[at : min(at + AT_ONCE, last)]
 
     def entity_id(self, entity: str, entity_class: str) -> int:
         """Dense id of the entity, new ones at the end."""
-        key = (entity, entity_class)
-        found = self._entity.get(key)
-        if found is None:
-            found = self._entity[key] = len(self.entities)
-            self.entities.append(key)
-            self._write(key)
-        return found
+        return self._entity.add(_encode((entity, entity_class)))
 
     def written(self) -> bytes:
-        """Everything known, a line an entity or series in the order of their ids.
-
-        Lines are written when an identity is new, so that a snapshot has only bytes to copy.
-        """
-        return bytes(self._written)
+        """Everything known, a line an entity and then a line a series, each in the order of their ids."""
+        return bytes(self._entity.arena + self._series.arena)
 
     @classmethod
     def read(cls, lines: bytes, max_series: int) -> Catalog:
         """The catalog that :meth:`written` wrote, with the same ids."""
-        catalog = cls(max(max_series, lines.count(b"\n")))
-        for row in _lines.decode_lines(lines):
-            if len(row) == 2:
-                catalog.entity_id(row[0], row[1])
+        catalog = cls(max_series)
+        for line in map(bytes.rstrip, BytesIO(lines)):
+            if line.startswith(b'["'):
+                catalog._entity.add(line)
             else:
-                entity, metric, labels, unit = row
-                pairs = tuple((key, value) for key, value in labels)
-                name, kind = catalog.entities[entity]
-                catalog.series_id(SeriesIdentity(name, kind, metric, pairs, unit))
-        catalog.max_series = max_series
+                catalog._series.add(line)
+                catalog.entity_of.append(int(line[1 : line.index(b",")]))
         return catalog
 
-    def _write(self, row: object) -> None:
-        self._written += _encode(row)
-        self._written += b"\n"
+    def _identity(self, row: list[Any]) -> SeriesIdentity:
+        entity, metric, labels, unit = row
+        name, kind = self.entities[entity]
+        return SeriesIdentity(name, kind, metric, tuple([(key, text) for key, text in labels]), unit)
 
     def known(self, raw: bytes) -> int:
         """Series id remembered for raw identity bytes, or -2 if never seen."""
@@ -139,3 +169,11 @@ class Catalog:
             self._spellings.forget()
             self._dialect = dialect
         return self._spellings
+
+
+def _line(entity: int, identity: SeriesIdentity) -> bytes:
+    return _encode((entity, identity.metric, identity.labels, identity.unit))
+
+
+def _entity(row: list[Any]) -> tuple[str, str]:
+    return row[0], row[1]

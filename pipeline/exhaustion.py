@@ -14,6 +14,7 @@ from pipeline.events import SeriesIdentity
 from pipeline.grid import Wave
 from pipeline.image import Table
 from pipeline.kernels import filling as k
+from pipeline.names import remembered
 from pipeline.rules import Rule
 
 __all__ = ["Bound", "Exhaustion", "Outlook", "bound_of"]
@@ -81,7 +82,6 @@ class Exhaustion:
         self._limits = np.full(64, np.nan)
         self._left = np.zeros(64, bool)
         self._state = np.zeros((64, k.N_STATE))
-        k.begin(self._state)
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
@@ -93,12 +93,11 @@ class Exhaustion:
         n = self.n_series + len(identities)
         if n > len(self._limits):
             room = 2 * n - len(self._limits)
-            fresh = np.zeros((room, k.N_STATE))
-            k.begin(fresh)
             self._used_of = np.concatenate([self._used_of, np.full(room, NONE)])
             self._limits = np.concatenate([self._limits, np.full(room, np.nan)])
             self._left = np.concatenate([self._left, np.zeros(room, bool)])
-            self._state = np.concatenate([self._state, fresh])
+            self._state = np.concatenate([self._state, np.zeros((room, k.N_STATE))])
+        k.begin(self._state[self.n_series : n])
         for s, (identity, rule) in enumerate(zip(identities, rules, strict=True), start=self.n_series):
             bound = bound_of(identity, rule)
             if bound is not None:
@@ -110,12 +109,11 @@ class Exhaustion:
 
     def _pair(self, s: int, identity: SeriesIdentity) -> None:
         """Remember half of a pair such as disk.used and disk.total, and join it when the other half is known."""
-        name = identity.metric.lower()
-        last = LAST_WORD.match(name)
-        if last is None or not ROOM.search(name) or WORK.search(name):
+        half = _half(identity.metric.lower())
+        if half is None:
             return
-        pair = self._pairs.setdefault((identity.entity, last[1], identity.labels), [NONE, NONE])
-        pair[int(last[2] in WHOLE)] = s
+        pair = self._pairs.setdefault((identity.entity, half[0], identity.labels), [NONE, NONE])
+        pair[int(half[1] in WHOLE)] = s
         if NONE not in pair:
             self._used_of[pair[1]] = pair[0]
             self._bounded = True
@@ -180,15 +178,25 @@ class Exhaustion:
 
 def bound_of(identity: SeriesIdentity, rule: Rule | None = None) -> Bound | None:
     """Where a metric ends, or None: as its rule says, else shares of room at 100 % or at 1, other things nowhere."""
-    name = identity.metric.lower()
     if rule is not None and rule.ignore:
         return None
     if rule is not None and rule.limit is not None:
-        return Bound(rule.limit, bool(LEFT.search(name)))
+        return Bound(rule.limit, bool(LEFT.search(identity.metric.lower())))
+    return _by_name(identity.metric.lower(), identity.unit)
+
+
+@remembered
+def _by_name(name: str, unit: str) -> Bound | None:
     if not ROOM.search(name) or WORK.search(name):
         return None
-    unit = identity.unit
     largest = LARGEST.get(unit) or (1.0 if "utilization" in name or "ratio" in name else None)
     if largest is None and ("percent" in name or "pct" in name):
         largest = 100.0
     return None if largest is None else Bound(largest, bool(LEFT.search(name)))
+
+
+@remembered
+def _half(name: str) -> tuple[str, str] | None:
+    """Stem and last word of a metric that may be half of a pair such as disk.used and disk.total."""
+    last = LAST_WORD.match(name)
+    return None if last is None or not ROOM.search(name) or WORK.search(name) else (last[1], last[2])

@@ -7,7 +7,7 @@ entity; the partition clock serves silence only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -134,26 +134,24 @@ class Grid:
         """Whether the cells of a series hold rates per second, of counters or deltas."""
         return bool(self._state.kinds[series] & k.TREATMENT)
 
-    def adopt_series(self, entity_of: list[int], ephemeral: list[bool]) -> None:
+    def adopt_series(self, entity_of: Sequence[int], ephemeral: Sequence[bool]) -> None:
         """Make room for the series and entities that the catalog has met since the last call.
 
         Parameters
         ----------
         entity_of
-            Entity of each series, by id.
+            Entity of each new series, in order of id.
         ephemeral
-            For each entity, by id, whether it is of a kind that comes and goes, so that nobody misses it.
+            For each new entity, in order of id, whether it is of a kind that comes and goes, so that nobody misses it.
         """
-        n_entities = len(ephemeral)
-        self._state = _grow(self._state, len(entity_of), n_entities)
+        n_series, n_entities = self.n_series + len(entity_of), self.n_entities + len(ephemeral)
+        self._state = _grow(self._state, n_series, n_entities)
         whole, entity = self._state.whole, self._state.entity
-        for s in range(self.n_series, len(entity_of)):
-            e = entity_of[s]
+        self._state.ears[self.n_entities : n_entities, q.EPHEMERAL] = ephemeral
+        for s, e in enumerate(entity_of, start=self.n_series):
             whole[s, k.ENTITY], whole[s, k.NEXT] = e, entity[e, k.FIRST_SERIES]
             entity[e, k.FIRST_SERIES] = s
-        fresh = slice(self.n_entities, n_entities)
-        self._state.ears[fresh, q.EPHEMERAL] = ephemeral[fresh]
-        self.n_series, self.n_entities = len(entity_of), n_entities
+        self.n_series, self.n_entities = n_series, n_entities
 
     def push(self, samples: SampleBatch, record_times: Ints, counts: Counts) -> Closed:
         """Take decoded samples and hand out the cells that they close.

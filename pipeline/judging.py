@@ -71,7 +71,8 @@ class Judge:
         self.scoring.obey(plan.budget_per_week)
         self.exhaustion.horizon_ms = plan.exhaustion_ms
         self.rules = Rules(plan.rules, plan.watch)
-        self.rules.adopt_series(self.catalog.identities[: self.features.n_series])
+        for known in self.catalog.since(0, self.features.n_series):
+            self.rules.adopt_series(known)
         self.incidents.plan = plan.incidents
 
     def tables(self) -> dict[str, dict[str, Table]]:
@@ -86,12 +87,12 @@ class Judge:
     def adopt(self, bundle: Bundle | None) -> None:
         """Make room for the series and entities that the catalog has met, with what a bundle knows of each."""
         catalog = self.catalog
-        new_series = catalog.identities[self.features.n_series :]
+        for new in catalog.since(self.features.n_series):
+            self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new])
+            self.rules.adopt_series(new)
+            first = self.exhaustion.n_series
+            self.exhaustion.adopt_series(new, [self.rules.of(first + i) for i in range(len(new))])
         new_entities = catalog.entities[self.scoring.n_entities :]
-        self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new_series])
-        self.rules.adopt_series(new_series)
-        first = self.exhaustion.n_series
-        self.exhaustion.adopt_series(new_series, [self.rules.of(first + i) for i in range(len(new_series))])
         self.scoring.adopt(catalog.n_series, [bundle.entity_prior(*e) if bundle else None for e in new_entities])
         if catalog.n_series > len(self.last_features):
             grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))

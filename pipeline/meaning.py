@@ -145,15 +145,13 @@ class Meaning:
 
     def _adopt(self) -> None:
         """Learn of the series that the catalog has met since."""
-        had, n = len(self._aside), self._catalog.n_series
-        if had == n:
-            return
-        new = self._catalog.identities[had:]
-        self._aside = np.concatenate([self._aside, np.zeros(len(new), bool)])
-        self._part = np.concatenate([self._part, [i.metric.endswith(_PARTS) for i in new]])
-        self._never_negative = np.concatenate([self._never_negative, [bounds_of(i.unit)[0] == 0.0 for i in new]])
-        for series, identity in enumerate(new, had):
-            self._pair(series, identity)
+        for new in self._catalog.since(len(self._aside)):
+            had = len(self._aside)
+            self._aside = np.concatenate([self._aside, np.zeros(len(new), bool)])
+            self._part = np.concatenate([self._part, [i.metric.endswith(_PARTS) for i in new]])
+            self._never_negative = np.concatenate([self._never_negative, [bounds_of(i.unit)[0] == 0.0 for i in new]])
+            for series, identity in enumerate(new, had):
+                self._pair(series, identity)
 
     def _pair(self, series: int, identity: SeriesIdentity) -> None:
         """Put a total aside once a part of it is known, whichever comes first."""

@@ -217,9 +217,10 @@ class PartitionStream:
         return self.grid.silence_clock_ms
 
     def _adopt_new_series(self) -> None:
-        catalog = self.catalog
-        if catalog.n_series > self.grid.n_series or catalog.n_entities > self.grid.n_entities:
-            self.grid.adopt_series(catalog.entity_of, [kind in self.plan.ephemeral for _, kind in catalog.entities])
+        catalog, grid = self.catalog, self.grid
+        if catalog.n_series > grid.n_series or catalog.n_entities > grid.n_entities:
+            kinds = [kind for _, kind in catalog.entities[grid.n_entities :]]
+            grid.adopt_series(catalog.entity_of[grid.n_series :], [kind in self.plan.ephemeral for kind in kinds])
             self.judge.adopt(self.bundle)
 
     def _judge(self, closed: Closed, offsets: list[int], result: StepResult) -> StepResult:

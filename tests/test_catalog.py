@@ -21,8 +21,8 @@ def test_series_of_one_entity_share_its_id() -> None:
     catalog = Catalog()
     for entity in ("x", "y", "x"):
         catalog.series_id(identity(f"m.{catalog.n_series}", entity))
-    assert catalog.entity_of == [0, 1, 0]
-    assert catalog.entities == [("x", "host"), ("y", "host")]
+    assert list(catalog.entity_of) == [0, 1, 0]
+    assert list(catalog.entities) == [("x", "host"), ("y", "host")]
     assert catalog.n_entities == 2
 
 
