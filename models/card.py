@@ -32,6 +32,8 @@ class Card:
     edges, reference
         By entity class: bin edges of each feature, shape (n_features, n_bins - 1), and the share of training rows in
         each bin, shape (n_features, n_bins); what drift is measured against.
+    score_edges, score_reference
+        The same of the scores held back, as of one feature: shapes (1, n_bins - 1) and (1, n_bins).
     """
 
     detector: str = "baseline"
@@ -41,6 +43,8 @@ class Card:
     golden_scores: Floats = field(default_factory=lambda: np.zeros(0))
     edges: dict[str, Floats] = field(default_factory=dict)
     reference: dict[str, Floats] = field(default_factory=dict)
+    score_edges: dict[str, Floats] = field(default_factory=dict)
+    score_reference: dict[str, Floats] = field(default_factory=dict)
 
 
 def schema_hash(feature_names: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from models.drift import histogram, quantile_edges, stability_index
 from models.errors import ModelError, ModelNotFound, PromotionRefused
 from models.evaluate import Span, found
 from models.registry import CHAMPION, Registry, Version
+from models.trial import Trial
 
 __all__ = ["Comparison", "Outcome", "Rule", "Side", "compare", "promote", "recall_comparison", "remember_comparison"]
 
@@ -80,6 +81,7 @@ class Comparison:
     n_events: int
     entity_weeks: float
     budget_per_week: float
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +244,9 @@ def recall_comparison(version: Version) -> Comparison | None:
     if not text:
         return None
     said: dict[str, Any] = json.loads(text)
-    return Comparison(**{**said, "before": Side(**said["before"]), "after": Side(**said["after"])})
+    sides = {key: Side(**said[key]) for key in ("before", "after")}
+    trial = said.get("trial")
+    return Comparison(**{**said, **sides, "trial": Trial(**trial) if trial else None})
 
 
 def champion_of(registry: Registry) -> Bundle | None:

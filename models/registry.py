@@ -17,7 +17,17 @@ from typing import Any
 from models import files
 from models.bundle import Bundle
 from models.errors import AliasMoved, ModelNotFound, StoreUnreachable
-from models.tracking import Noted, default_uri, local_database, note_run, opened, translated
+from models.tracking import (
+    Noted,
+    default_uri,
+    local_database,
+    note_run,
+    note_trial,
+    opened,
+    recall_trial,
+    translated,
+)
+from models.trial import Trial
 
 __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registry", "Version", "load"]
 
@@ -167,6 +177,14 @@ class Registry:
         with self._asking("noting"):
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.name, version, key, value)
+
+    def note_trial(self, trial: Trial, run_id: str = "") -> str:
+        """Note what a challenger did in the shadow so far, in a run of its own ("": a new one); returns the run."""
+        return note_trial(self.uri, self.name, trial, run_id)
+
+    def trial(self, champion: str, challenger: str) -> Trial | None:
+        """What all processes noted of a challenger in the shadow of a champion, or None."""
+        return recall_trial(self.uri, self.name, Trial(champion, challenger))
 
     def promote(self, wanted: str, expected: str | None, because: str = "") -> Version:
         """Let a version serve, in this order, so that whatever fails the job finds a champion:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from models.bundle import Bundle
+    from models.trial import Trial
 
-__all__ = ["Noted", "default_uri", "local_database", "note_run", "opened", "translated"]
+__all__ = ["Noted", "default_uri", "local_database", "note_run", "note_trial", "opened", "recall_trial", "translated"]
 
 FLAVOR = "foreshock"
 EXPERIMENT = "foreshock"
@@ -166,6 +168,45 @@ def note_run(uri: str, name: str, bundle: Bundle, noted: Noted) -> str:
         for key, value in noted.measures.items():
             client.set_model_version_tag(name, version, f"measure.{key}", f"{value:.6g}")
     return version
+
+
+def note_trial(uri: str, name: str, trial: Trial, run_id: str = "") -> str:
+    """Write the counts of a trial as they stand into a run, "": into a new one; returns its id."""
+    client = opened(uri)
+    from mlflow.entities import Metric
+
+    with translated(uri, "noting a trial"):
+        if not run_id:
+            said = f"version {trial.challenger} beside {trial.champion}"
+            tags = _trial_tags(name, trial)
+            run_id = str(client.create_run(_experiment(client, uri), tags=tags, run_name=said).info.run_id)
+        counts = trial.counts() | {"agreement": trial.agreement}
+        now_ms = time.time_ns() // 1_000_000
+        client.log_batch(run_id, [Metric(key, float(n), now_ms, trial.steps) for key, n in counts.items()])
+    return run_id
+
+
+def recall_trial(uri: str, name: str, pair: Trial) -> Trial | None:
+    """What all runs noted of a pair of versions, added up; None where there is no run."""
+    client = opened(uri)
+    from models.trial import Trial
+
+    wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in _trial_tags(name, pair).items())
+    with translated(uri, "recalling a trial"):
+        found = client.search_runs([_experiment(client, uri)], wanted, max_results=1000)
+    whole = Trial(pair.champion, pair.challenger)
+    for run in found:
+        noted = run.data.metrics
+        whole.add(Trial(pair.champion, pair.challenger, **{key: int(noted.get(key, 0)) for key in whole.counts()}))
+    return whole if found else None
+
+
+def _trial_tags(name: str, trial: Trial) -> dict[str, str]:
+    return {
+        "foreshock.trial_of": name,
+        "foreshock.champion": trial.champion,
+        "foreshock.challenger": trial.challenger,
+    }
 
 
 def _example(bundle: Bundle) -> pd.DataFrame | None:

@@ -40,14 +40,15 @@ class Learned:
     """What one pass over a history, or over a group of it, leaves.
 
     ``series`` and ``entities`` are the state at the end, ``classes`` tells the class of each entity; ``rows`` are
-    feature rows of before the cut, shape (n_rows, n_features); ``held`` has of each entity (times in ms, scores,
-    thresholds) after it; ``events`` are the incidents opened after it.
+    feature rows of before the cut, shape (n_rows, n_features), ``later`` those of after it by entity class; ``held``
+    has of each entity (times in ms, scores, thresholds) after the cut; ``events`` are the incidents opened after it.
     """
 
     series: dict[tuple[str, str], Floats] = field(default_factory=dict)
     entities: dict[str, Floats] = field(default_factory=dict)
     classes: dict[str, str] = field(default_factory=dict)
     rows: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    later: dict[str, Floats] = field(default_factory=dict)
     held: dict[str, tuple[Ints, Floats, Floats]] = field(default_factory=dict)
     events: list[Any] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
@@ -62,8 +63,17 @@ class Learned:
         self.digests |= other.digests
         self.events += other.events
         self.n_samples += other.n_samples
+        for name, rows in other.later.items():
+            self.later[name] = np.concatenate([self.later[name], rows]) if name in self.later else rows
         if len(other.rows):
             self.rows = np.concatenate([self.rows, other.rows]) if len(self.rows) else other.rows
+
+    def scores_by_class(self) -> dict[str, Floats]:
+        """The scores held back by entity class, each of shape (n_steps, 1)."""
+        scores: dict[str, list[Floats]] = {}
+        for entity, held in self.held.items():
+            scores.setdefault(self.classes[entity], []).append(held[1])
+        return {name: np.concatenate(found)[:, None] for name, found in scores.items()}
 
 
 class Road(Protocol):
@@ -182,11 +192,8 @@ def _pooled(road: Road, learned: Learned) -> dict[str, Floats]:
 def _card(road: Road, learned: Learned, bundle: Bundle, chosen: Detector, facts: dict[str, str | float]) -> Card:
     rows = learned.rows
     golden = rows[np.linspace(0, len(rows) - 1, min(N_GOLDEN, len(rows))).astype(int)] if len(rows) else rows
-    edges, reference = {}, {}
-    if len(rows):
-        for entity_class in sorted(set(learned.classes.values())):
-            edges[entity_class] = quantile_edges(rows)
-            reference[entity_class] = histogram(rows, edges[entity_class])
+    edges, reference = _binned(learned.later)
+    score_edges, score_reference = _binned(learned.scores_by_class())
     digest = hashlib.sha256("".join(learned.digests[name] for name in sorted(learned.digests)).encode()).hexdigest()
     told: dict[str, str | float] = {
         "data_digest": digest,
@@ -198,7 +205,23 @@ def _card(road: Road, learned: Learned, bundle: Bundle, chosen: Detector, facts:
         "samples": learned.n_samples,
         "budget_per_week": road.budget_per_week,
     }
-    return Card(chosen.name, tuple(road.feature_names), told | facts, golden, bundle.excess(golden), edges, reference)
+    return Card(
+        chosen.name,
+        tuple(road.feature_names),
+        told | facts,
+        golden,
+        bundle.excess(golden),
+        edges,
+        reference,
+        score_edges,
+        score_reference,
+    )
+
+
+def _binned(rows: dict[str, Floats]) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """By class the edges of equally filled bins, and the share of rows in each."""
+    edges = {name: quantile_edges(rows[name]) for name in sorted(rows) if len(rows[name])}
+    return edges, {name: histogram(rows[name], inner) for name, inner in edges.items()}
 
 
 def _measures(road: Road, learned: Learned, budget: pd.DataFrame, shift: float) -> dict[str, float]:

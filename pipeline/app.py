@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from models.bundle import Bundle
 from models.registry import Registry
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.codecs import FORMATS
@@ -25,7 +24,7 @@ from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Source
 from pipeline.kafka.topics import Topics, count_partitions, create, ensure
 from pipeline.lifecycle import IncidentPlan
-from pipeline.operate.champion import ChampionWatch
+from pipeline.operate.champion import ChampionWatch, Desk
 from pipeline.operate.slot import transactional_id
 from pipeline.operate.summary import Standing, difference, in_words
 from pipeline.rekey import Rekey, RekeyParts, RekeyPlan
@@ -169,15 +168,16 @@ def make_job(settings: Settings) -> Job:
         poll_timeout_ms=source.poll_timeout_ms,
         idle_seconds=source.idle_seconds,
         summary_every_seconds=settings.job.summary_every_seconds,
+        drift_ms=round(settings.models.drift_hours * HOUR_MS),
     )
     return Job(parts, job_plan, _teller())
 
 
-def make_watch(settings: Settings, serve: Callable[[Bundle], None]) -> ChampionWatch:
-    """Build the watch that hands champions to a job; it has not begun to look."""
+def make_watch(settings: Settings, desk: Desk) -> ChampionWatch:
+    """Build the watch that hands models to a job; it has not begun to look."""
     models = settings.models
     registry = Registry(models.name, models.uri, models.trusted_types)
-    return ChampionWatch(registry, FEATURE_NAMES, serve, models.poll_seconds)
+    return ChampionWatch(registry, FEATURE_NAMES, desk, models.poll_seconds, models.shadow)
 
 
 def make_rekey(settings: Settings) -> Rekey:
@@ -237,7 +237,7 @@ def _teller() -> Callable[[Summary], None]:
 
     def tell(summary: Summary) -> None:
         nonlocal before, told_at
-        standing = Standing(summary.lag, summary.open_incidents, summary.entities, summary.series)
+        standing = Standing(summary.lag, summary.open_incidents, summary.entities, summary.series, summary.model)
         seconds = max(time.monotonic() - told_at, 1e-3)
         words = in_words(difference(summary.counts, before), seconds, standing)
         log.info("%s", words, extra={"summary": asdict(summary)})

@@ -11,6 +11,7 @@ The tree::
     │   └── PermissionDenied     the broker refuses this user
     ├── Fenced                another process owns the work; drop all state, take over anew
     ├── StepFailed            a mistake in the code met a record; begin anew, at last without it
+    ├── WatchFailed           what is watched beside the verdicts met a mistake; the watching ends, the job goes on
     ├── SnapshotDamaged       a snapshot is not whole; an older one is used
     └── StoreFailed           the place for snapshots cannot be read or written; the job goes on without
 
@@ -31,6 +32,7 @@ __all__ = [
     "SnapshotDamaged",
     "StepFailed",
     "StoreFailed",
+    "WatchFailed",
 ]
 
 
@@ -73,6 +75,10 @@ class Fenced(ForeshockError):
 
 class StepFailed(ForeshockError):
     """Working on a batch failed half-way, so the state in memory is worth nothing."""
+
+
+class WatchFailed(ForeshockError):
+    """What is watched beside the verdicts (a challenger on trial, drift) failed; verdicts are as they were."""
 
 
 class SnapshotDamaged(ForeshockError):

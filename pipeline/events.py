@@ -210,7 +210,7 @@ class Decision(msgspec.Struct, frozen=True):
 class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that people should know of the job itself, on the heartbeat topic; decides nothing."""
 
-    kind: Literal["state.lost", "input.silent", "input.flowing", "entity.scattered"]
+    kind: Literal["state.lost", "input.silent", "input.flowing", "entity.scattered", "model.drift"]
     topic: str
     partition: int
     told: str

@@ -32,13 +32,12 @@ from pipeline.recordings import Recording, read_recordings
 from pipeline.replay import NO_SCORES, run_through
 from pipeline.simulate.labels import Label
 from pipeline.stream import Judged, PartitionStream, Plan
+from pipeline.thinning import chosen
 
 __all__ = ["Here", "History", "Spread"]
 
 ENTITIES_A_GROUP = 50
 ROWS_WANTED = 200_000
-# a multiplier of good mixing (Knuth, 1998, 6.4): which steps are sampled hangs on their time alone
-MIX = np.uint64(0x9E3779B97F4A7C15)
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -228,8 +227,7 @@ def walk(task: _Task) -> Learned:
     stream.observer = watcher.see
     for result in run_through(stream, recordings, None):
         learned.events += [event.data for event in result.incidents if _ms(event.data.started_at) >= task.cut_ms]
-    names = [entity for entity, _ in stream.catalog.entities]
-    watcher.lay_down(learned, names)
+    watcher.lay_down(learned, stream.catalog.entities)
     state = stream.learned("", "")
     learned.series, learned.entities = state.series, state.entities
     learned.classes = dict(stream.catalog.entities)
@@ -238,11 +236,13 @@ def walk(task: _Task) -> Learned:
 
 @dataclass(slots=True)
 class _Watcher:
-    """Keeps a share of the feature rows before the cut, chosen by time, and every score after it."""
+    """Keeps a share of the feature rows before and after the cut, chosen by time, and every score after it."""
 
     cut_ms: int
     share: float
     rows: list[Floats] = field(default_factory=list)
+    later: list[Floats] = field(default_factory=list)
+    whose: list[Ints] = field(default_factory=list)
     groups: list[Ints] = field(default_factory=list)
     scores: list[Floats] = field(default_factory=list)
 
@@ -251,19 +251,26 @@ class _Watcher:
         wave, scored = judged.wave, judged.scored
         first = wave.bounds[:-1]
         warm = np.repeat(~scored.warming, np.diff(wave.bounds))
-        mixed = (wave.time_ms.astype(np.uint64) // np.uint64(1000)) * MIX
-        chosen = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53 < self.share
-        chosen &= warm & (wave.time_ms < self.cut_ms)
-        if chosen.any():
-            self.rows.append(judged.features[chosen].copy())
+        kept = chosen(wave.time_ms, self.share) & warm
+        before = kept & (wave.time_ms < self.cut_ms)
+        if before.any():
+            self.rows.append(judged.features[before])
+        after = kept & (wave.time_ms >= self.cut_ms)
+        if after.any():
+            self.later.append(judged.features[after])
+            self.whose.append(wave.entity[after])
         held = scored.told & (wave.time_ms[first] >= self.cut_ms)
         if held.any():
             self.groups.append(np.column_stack([wave.entity[first][held], wave.time_ms[first][held]]))
             self.scores.append(np.column_stack([scored.score[held], scored.threshold[held]]))
 
-    def lay_down(self, learned: Learned, names: Sequence[str]) -> None:
+    def lay_down(self, learned: Learned, entities: Sequence[tuple[str, str]]) -> None:
         """Put what was kept into arrays, the scores by entity in order of time."""
         learned.rows = np.concatenate(self.rows) if self.rows else np.zeros((0, len(FEATURE_NAMES)))
+        if self.later:
+            kinds = np.array([kind for _, kind in entities])[np.concatenate(self.whose)]
+            later = np.concatenate(self.later)
+            learned.later = {str(kind): later[kinds == kind] for kind in np.unique(kinds)}
         if not self.groups:
             return
         groups, scores = np.concatenate(self.groups), np.concatenate(self.scores)
@@ -272,7 +279,7 @@ class _Watcher:
         cuts = np.flatnonzero(np.diff(groups[:, 0], prepend=-1, append=-1))
         for a, b in pairwise(cuts):
             part = slice(a, b)
-            learned.held[names[groups[a, 0]]] = (groups[part, 1].copy(), *scores[part].T.copy())
+            learned.held[entities[groups[a, 0]][0]] = (groups[part, 1].copy(), *scores[part].T.copy())
 
 
 def _read(sources: Sequence[Path | Recording]) -> list[Recording]:

@@ -15,6 +15,9 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 
 from models.bundle import Bundle
+from models.trial import Trial
+from pipeline.beside import Beside
+from pipeline.drifting import Drift
 from pipeline.errors import BrokerUnreachable, StepFailed
 from pipeline.events import Counts, Decision, Notice, Records
 from pipeline.faults import reach
@@ -35,13 +38,15 @@ log = logging.getLogger(__name__)
 LEAVE_SECONDS = 5.0  # of the ten that a stopped job has in all, for last snapshots
 TRIES = 2  # before a batch is searched for the record to blame
 GROWTH_SECONDS = 5.0
+BUILT_IN = "built-in baselines"
 
 
 @dataclass(slots=True)
 class Summary:
     """What the job did since it was started, and how it stands; for people, decides nothing.
 
-    ``waiting`` are partitions whose state is still to be loaded, ``catching_up`` those that listen to their past.
+    ``waiting`` are partitions whose state is still to be loaded, ``catching_up`` those that listen to their past;
+    ``swaps`` counts models that came into force, ``swap_failures`` those that must not, and ``refused`` says why.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -57,6 +62,13 @@ class Summary:
     series: int = 0
     entities: int = 0
     lag: int = 0
+    model: str = BUILT_IN
+    swaps: int = 0
+    swap_failures: int = 0
+    refused: str = ""
+    watch_failures: int = 0
+    trials: list[Trial] = field(default_factory=list)
+    drift: list[Drift] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -93,6 +105,7 @@ class Job:
         self._failures: dict[tuple[Partition, int], int] = {}
         self._idle: Idle[Partition] = Idle(plan.idle_seconds)
         self._patience, self._introduction = Patience(log), Introduction()
+        self._beside = Beside(plan.drift_ms)
         self._told_at = self._counted_at = time.monotonic()
 
     def run(self) -> None:
@@ -127,6 +140,19 @@ class Job:
         """
         self._offered.put((self._parts.bundles.put(bundle), bundle))
 
+    def refuse_model(self, reason: str) -> None:
+        """Count a model that must not serve; may be called from one other thread."""
+        self.summary.swap_failures += 1
+        self.summary.refused = reason
+
+    def try_out(self, challenger: Bundle | None) -> None:
+        """Let a bundle be scored beside the one that serves, unheard, or none any more; from any thread."""
+        self._beside.try_out(challenger)
+
+    def trials(self) -> list[Trial]:
+        """What challengers did beside champions so far; from any thread."""
+        return list(self._beside.trials.values())
+
     def _serve(self) -> None:
         """Open the clients and cycle. The sink comes first: opening it ends what a former owner left open."""
         self._works, self._waiting = {}, deque()
@@ -140,6 +166,7 @@ class Job:
                     batches = [one for one in batches if (one.topic, one.partition) not in change.partitions]
                 self._take_over_next(take_over)
                 self._cycle(batches, source, sink)
+                self._beside.follow({place: work for place, work in self._works.items() if work.live})
                 self._keep(source)
                 self._introduction.say(self.summary.counts, (work.stream for work in self._works.values()))
                 if time.monotonic() - self._told_at >= self._plan.summary_every_seconds:
@@ -200,6 +227,7 @@ class Job:
         """Decide what is not in the input: which model serves, who has been quiet for too long, where records go."""
         while not self._offered.empty():
             self._model, _ = self._offered.get()
+            self.summary.swaps += 1
         live = {place: work for place, work in self._works.items() if work.live}
         for place, work in live.items():
             if self._model is not None and work.model != self._model:
@@ -316,6 +344,9 @@ class Job:
         for result in batch.results:
             self.summary.counts.add(result.counts)
         self.summary.incidents += sum(len(result.incidents) for result in batch.results)
+        for told in self._beside.settle():
+            log.warning("drift: %s", told)
+            self._tell("model.drift", min(self._works), told)
 
     def _report(self, source: Source) -> None:
         self._told_at = time.monotonic()
@@ -325,12 +356,19 @@ class Job:
         told.open_incidents = sum(len(work.stream.open_incidents()) for work in works)
         told.series = sum(work.stream.catalog.n_series for work in works)
         told.entities = sum(work.stream.catalog.n_entities for work in works)
+        told.model = ", ".join(sorted({_called(work.stream.bundle) for work in works})) or BUILT_IN
         told.snapshot_failures = self._parts.snapshots.failures
+        told.trials, told.drift = self.trials(), self._beside.drift
+        told.watch_failures = self._beside.n_failures
         try:
             told.lag = sum(source.lag().values())
         except BrokerUnreachable as trouble:  # what is in memory stays good: go on when it answers again
             log.warning("%s; waiting", trouble)
         self._on_summary(told)
+
+
+def _called(bundle: Bundle | None) -> str:
+    return BUILT_IN if bundle is None else f"{bundle.name} {bundle.version}"
 
 
 def _send(batch: _Batch, sink: Sink) -> None:

@@ -136,7 +136,7 @@ class Judge:
 
     def opened(self, wave: Wave) -> npt.NDArray[np.bool_]:
         """Of which groups of a wave an incident is open now."""
-        return np.array([self.incidents.is_open(int(e)) for e in wave.entity[wave.bounds[:-1]]], bool)
+        return self.incidents.open_among(wave.entity[wave.bounds[:-1]])
 
     def score_rows(self, wave: Wave, scored: Scored, plan: Plan, offsets: list[int]) -> list[ScoreRow]:
         """The scores that are told: those at or above the low mark, or all."""

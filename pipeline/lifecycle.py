@@ -130,6 +130,12 @@ class Incidents:
         life = self.lives.get((entity, "behaviour"))
         return life is not None and life.status == "open"
 
+    def open_among(self, entities: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which entities have an open incident on the behaviour track."""
+        lives = self.lives.items()
+        alive = [entity for (entity, track), life in lives if track == "behaviour" and life.status == "open"]
+        return np.isin(entities, alive) if alive else np.zeros(len(entities), bool)
+
     def attention(
         self, entities: npt.NDArray[np.int64], over: npt.NDArray[np.bool_], judged: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.int64]:

@@ -55,6 +55,7 @@ class JobPlan:
     poll_timeout_ms: int = 100
     idle_seconds: float = 60.0
     summary_every_seconds: float = 60.0
+    drift_ms: int = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,3 +32,22 @@ def mlflow_store(_empty_store: Path) -> Callable[[Path], str]:
         return f"sqlite:///{folder / 'mlflow.db'}"
 
     return make
+
+
+@pytest.fixture
+def on_store(mlflow_store, tmp_path, capsys):
+    """A caller of commands on a fresh model store, which it knows as ``registry``; it returns what they print."""
+    from models.registry import Registry
+    from pipeline.cli.main import main
+
+    uri = mlflow_store(tmp_path)
+
+    def call(*arguments, status=0):
+        with pytest.raises(SystemExit) as left:
+            main([*map(str, arguments), "--set", f"models.uri={uri}"])
+        told = capsys.readouterr()
+        assert left.value.code == status, told.err
+        return told.out if status == 0 else told.err
+
+    call.registry = Registry("foreshock", uri)
+    return call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -120,6 +120,7 @@ def compared(
     challenger = registry.load(pair[1])
     with progress("comparing") as tell, history_of(settings, wanted, tell) as stretch:
         told = compare_models(champion, challenger, stretch, events_of(labels))
+    told = replace(told, trial=registry.trial(told.champion, told.challenger))
     remember_comparison(registry, told)
     return told
 
@@ -248,6 +249,12 @@ def _tell_comparison(told: Comparison) -> None:
     ]
     _table((f"over {told.entity_weeks:.2f} entity-weeks", told.champion, told.challenger), rows)
     typer.echo(f"incidents that overlap: {told.agreement:.0%}; drift between the scores (PSI): {told.score_drift:.2f}")
+    if told.trial is not None:
+        t = told.trial
+        typer.echo(
+            f"in the shadow, over {t.entity_weeks:.2f} live entity-weeks: {t.opened_challenger} incidents would have "
+            f"opened beside {t.opened_champion}; of anomalous steps both found {t.agreement:.0%}"
+        )
     reasons = Rule().reasons(told)
     typer.echo("the rule would take it" if not reasons else f"the rule would refuse it: {'; '.join(reasons)}")
 

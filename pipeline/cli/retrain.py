@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,10 @@ from pipeline.cli.histories import Dask, Data, Entities, Exclude, FromTopic, Lab
 from pipeline.cli.options import Bootstrap, Config, Set, loaded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
     from models.bundle import Bundle
     from models.registry import Registry
     from pipeline.settings import Settings
@@ -103,21 +107,20 @@ def _asked_for(settings: Settings, registry: Registry, wanted: Wanted, always: b
         days = (time.time() - registry.version(champion.version).created_ms / 1000) / DAY_SECONDS
         if days > settings.models.retrain_after_days:
             return cut_ms, f"because version {champion.version} is {days:.0f} days old"
-        moved, where = _drift(champion, history.learn().rows)
+        moved, where = _drift(champion, history.learn().later)
     if moved > MOVED:
         return cut_ms, f"because {where} drifted from the training of version {champion.version} (PSI {moved:.2f})"
     return cut_ms, f"version {champion.version} is {days:.0f} days old and no feature moved (PSI at most {moved:.2f})"
 
 
-def _drift(champion: Bundle, rows: object) -> tuple[float, str]:
-    """The greatest drift over classes and features, and the feature's name."""
-    import numpy as np
-
+def _drift(champion: Bundle, later: Mapping[str, NDArray[Any]]) -> tuple[float, str]:
+    """The greatest drift over classes and features, and what moved."""
     from models.drift import histogram, stability_index
 
     found = [(0.0, "nothing")]
-    today = np.asarray(rows)
-    for entity_class, edges in champion.card.edges.items():
-        index = stability_index(champion.card.reference[entity_class], histogram(today, edges))
-        found.append((float(index.max()), champion.card.feature_names[int(index.argmax())]))
+    for entity_class in sorted(set(champion.card.edges) & set(later)):
+        today = histogram(later[entity_class], champion.card.edges[entity_class])
+        index = stability_index(champion.card.reference[entity_class], today)
+        name = champion.card.feature_names[int(index.argmax())]
+        found.append((float(index.max()), f"{name} of class {entity_class}"))
     return max(found)

@@ -51,7 +51,7 @@ def run(
     set_up(settings.job.log_format)
     job = make_job(settings)
     stop_on_signals(job.stop)
-    watch = make_watch(settings, job.serve_model)
+    watch = make_watch(settings, job)
     if settings.models.poll_seconds:
         watch.start()
     job.run()

@@ -314,6 +314,12 @@ class Models(Section):
     poll_seconds: float = Field(
         default=2.0, ge=0, description="How often the job looks for another champion; 0: never, the built-in serve"
     )
+    shadow: bool = Field(
+        default=False, description="Also score @challenger on live data, unheard: its counts are what compare shows"
+    )
+    drift_hours: float = Field(
+        default=24.0, ge=0, description="Event time over which features are held against the training's; 0: never"
+    )
     retrain_after_days: float = Field(default=30.0, gt=0, description="A champion older than this is retrained")
 
 

@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from models.registry import Registry
-from pipeline.cli.main import main
 from pipeline.codecs.encode import encode_json
-from pipeline.events import Decision, Kind, ScoreRow
+from pipeline.events import Decision, Kind, Notice, ScoreRow
 from pipeline.incident import CloudEvent
 from pipeline.kafka.topics import create
 from pipeline.simulate.fleet import Fleet
@@ -63,25 +61,10 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def models(mlflow_store, tmp_path, capsys):
-    uri = mlflow_store(tmp_path)
-
-    def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as left:
-            main([*map(str, arguments), "--set", f"models.uri={uri}"])
-        told = capsys.readouterr()
-        assert left.value.code == status, told.err
-        return told.out if status == 0 else told.err
-
-    call.registry = Registry("foreshock", uri)
-    return call
-
-
 class Live:
     """A running job that looks for champions, and the topic that it reads."""
 
-    def __init__(self, bootstrap, topic, uri, folder):
+    def __init__(self, bootstrap, topic, uri, folder, **more):
         self.bootstrap, self.topic, self.log_path = bootstrap, topic, folder / "job.log"
         create({"bootstrap_servers": bootstrap}, topic)
         settings = {
@@ -94,6 +77,8 @@ class Live:
             "scores.publish_all": "true",
             "models.uri": uri,
             "models.poll_seconds": "0.5",
+            "job.log_format": "json",
+            **{f"models.{key}": value for key, value in more.items()},
         }
         overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
         with self.log_path.open("a") as log:
@@ -148,30 +133,30 @@ class Live:
         assert self.process.wait(timeout=15) == 0
 
 
-def test_a_model_is_trained_refused_promoted_swapped_in_and_taken_back(broker, fresh, models, data, tmp_path):
+def test_a_model_is_trained_refused_promoted_swapped_in_and_taken_back(broker, fresh, on_store, data, tmp_path):
     over = ("--data", data / "later", "--labels", data / "labels.csv")
-    models("train", "--data", data / "short")
-    models("models", "compare", "untrained", "1", *over)
-    models("models", "promote", "1", "--force", "--because", "the first")
-    live = Live(broker, fresh("models"), models.registry.uri, tmp_path)
+    on_store("train", "--data", data / "short")
+    on_store("models", "compare", "untrained", "1", *over)
+    on_store("models", "promote", "1", "--force", "--because", "the first")
+    live = Live(broker, fresh("models"), on_store.registry.uri, tmp_path)
     live.wait_for("the champion is version 1")
     first = N_PAST + N_LATER
     live.send(stretch_of(first, N_LIVE, [(FLEET.hosts[0], FAULT)], by=150.0))
     assert set(live.versions()) == {"1"}
 
-    models("train", "--data", data / "contaminated", "--alias", "none")
-    models("models", "compare", "champion", "2", *over)
-    assert "faults, the champion" in models("models", "promote", "2", status=3)
+    on_store("train", "--data", data / "contaminated", "--alias", "none")
+    on_store("models", "compare", "champion", "2", *over)
+    assert "faults, the champion" in on_store("models", "promote", "2", status=3)
 
-    models("train", "--data", data / "long", "--alias", "none")
-    told = json.loads(models("models", "compare", "champion", "3", *over, "--json"))
+    on_store("train", "--data", data / "long", "--alias", "none")
+    told = json.loads(on_store("models", "compare", "champion", "3", *over, "--json"))
     assert told["after"]["event_recall"] >= told["before"]["event_recall"] > 0.5
-    models("models", "promote", "3")
+    on_store("models", "promote", "3")
     assert live.wait_for("the champion is version 3", 5.0) < 5.0
     live.send(stretch_of(first + N_LIVE, N_LIVE, [(FLEET.hosts[1], FAULT)], by=150.0))
     assert live.versions()[-1] == "3"
 
-    models("models", "rollback")
+    on_store("models", "rollback")
     began = live.log_path.read_text().count("the champion is version 1")
     deadline = time.monotonic() + 5.0
     while live.log_path.read_text().count("the champion is version 1") == began == 1:
@@ -195,3 +180,33 @@ def test_a_model_is_trained_refused_promoted_swapped_in_and_taken_back(broker, f
         assert all(b - a == MINUTE for a, b in pairwise(times))
         assert len(times) >= 3 * N_LIVE - 10
     assert live.n_samples == 3 * N_LIVE * len(FLEET.hosts) * len(FLEET.metrics)
+
+
+def test_a_challenger_in_the_shadow_is_counted_and_never_heard(broker, fresh, on_store, data, tmp_path):
+    on_store("train", "--data", data / "long")
+    on_store("models", "promote", "1", "--force", "--because", "the first")
+    on_store("train", "--data", data / "short", "--detector", "forest")
+    live = Live(broker, fresh("shadow"), on_store.registry.uri, tmp_path, shadow="true", drift_hours="8")
+    live.wait_for("the champion is version 1")
+    live.wait_for("in the shadow: version 2")
+    first = N_PAST + N_LATER
+    assert "stays with version 2" in on_store("train", "--data", data / "short", status=1)
+    live.send(stretch_of(first, N_LIVE, [(FLEET.hosts[0], FAULT)], by=150.0))
+    live.send(stretch_of(first + N_LIVE, 400, [(host, range(400)) for host in FLEET.hosts], by=30.0))
+    live.stop()
+    assert set(live.versions()) == {"1"}
+    assert {one.kind for one in live.read("decisions", Decision)} == {"begin", "settings", "model"}
+
+    over = ("--data", data / "later", "--labels", data / "labels.csv")
+    trial = json.loads(on_store("models", "compare", "champion", "2", *over, "--json"))["trial"]
+    summary = [json.loads(line)["summary"] for line in live.log_path.read_text().splitlines() if "summary" in line][-1]
+    assert summary["trials"] == [trial]
+    assert (trial["champion"], trial["challenger"]) == ("1", "2")
+    assert trial["steps"] > 0.9 * (N_LIVE + 400) * len(FLEET.hosts)
+    assert min(trial["opened_champion"], trial["opened_challenger"], trial["over_both"]) > 0
+    assert "in the shadow, over 0." in on_store("models", "compare", "champion", "2", *over)
+
+    notices = [one for one in live.read("heartbeat", Notice) if one.kind == "model.drift"]
+    assert "of class host moved from the training of version 1 (PSI" in notices[0].told
+    assert summary["drift"][0]["entity_class"] == "host"
+    assert (summary["model"], summary["swaps"], summary["swap_failures"]) == ("foreshock 1", 1, 0)

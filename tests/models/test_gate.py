@@ -7,8 +7,6 @@ import pytest
 
 from models.errors import ModelError
 from models.gate import Rule
-from models.registry import Registry
-from pipeline.cli.main import main
 from pipeline.simulate.fleet import Fleet
 from pipeline.simulate.labels import write_labels
 from pipeline.simulate.records import wide_table
@@ -37,60 +35,45 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def run(mlflow_store, tmp_path, capsys):
-    uri = mlflow_store(tmp_path)
-
-    def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as left:
-            main([*map(str, arguments), "--set", f"models.uri={uri}"])
-        told = capsys.readouterr()
-        assert left.value.code == status, told.err
-        return told.out if status == 0 else told.err
-
-    call.registry = Registry("foreshock", uri)
-    return call
-
-
-def test_what_was_trained_serves_after_a_comparison_and_not_before(run, data):
-    told = json.loads(run("train", "--data", data / "past", "--json"))
+def test_what_was_trained_serves_after_a_comparison_and_not_before(on_store, data):
+    told = json.loads(on_store("train", "--data", data / "past", "--json"))
     assert (told["version"], told["facts"]["entities"], told["facts"]["series"]) == ("1", 3, 12)
-    assert run.registry.aliases() == {"challenger": "1"}
-    assert "never compared" in run("models", "promote", "challenger", status=3)
+    assert on_store.registry.aliases() == {"challenger": "1"}
+    assert "never compared" in on_store("models", "promote", "challenger", status=3)
     over = ("--data", data / "later", "--labels", data / "labels.csv")
-    told = json.loads(run("models", "compare", "untrained", "challenger", *over, "--json"))
+    told = json.loads(on_store("models", "compare", "untrained", "challenger", *over, "--json"))
     assert told["n_events"] > 0
-    run("models", "promote", "1", "--force", "--because", "the first one")
-    assert run.registry.aliases() == {"champion": "1"}
-    assert run.registry.version("1").tags["foreshock.because"].startswith("the first one")
-    run(
+    on_store("models", "promote", "1", "--force", "--because", "the first one")
+    assert on_store.registry.aliases() == {"champion": "1"}
+    assert on_store.registry.version("1").tags["foreshock.because"].startswith("the first one")
+    on_store(
         "train", "--data", data / "past", "--detector", "kmeans", "--set", "detection.alert_budget_per_entity_week=0.01"
     )
-    stale = run("models", "promote", "2", status=3)
+    stale = on_store("models", "promote", "2", status=3)
     assert "never compared" in stale
-    run("models", "compare", "champion", "2", *over)
-    run("models", "compare", "untrained", "2", *over)
-    assert "it was compared with untrained, but 1 serves now" in run("models", "promote", "2", status=3)
-    listed = {one["number"]: one for one in json.loads(run("models", "list", "--json"))}
+    on_store("models", "compare", "champion", "2", *over)
+    on_store("models", "compare", "untrained", "2", *over)
+    assert "it was compared with untrained, but 1 serves now" in on_store("models", "promote", "2", status=3)
+    listed = {one["number"]: one for one in json.loads(on_store("models", "list", "--json"))}
     assert listed["1"]["aliases"] == ["champion"]
     assert listed["2"]["detector"] == "kmeans"
-    assert "champion" in run("models", "show", "1")
+    assert "champion" in on_store("models", "show", "1")
 
 
-def test_a_run_keeps_parameters_measures_pictures_and_the_signature(run, data):
-    run("train", "--data", data / "past", "--detector", "forest", "--alias", "none")
+def test_a_run_keeps_parameters_measures_pictures_and_the_signature(on_store, data):
+    on_store("train", "--data", data / "past", "--detector", "forest", "--alias", "none")
     import mlflow
 
-    client = mlflow.MlflowClient(run.registry.uri)
-    version = run.registry.version("1")
+    client = mlflow.MlflowClient(on_store.registry.uri)
+    version = on_store.registry.version("1")
     noted = client.get_run(version.run_id)
     assert {"settings_hash", "data_digest", "data_first_ms", "detector", "foreshock"} <= noted.data.params.keys()
     assert {"incidents_per_entity_week", "threshold_shift"} <= noted.data.metrics.keys()
     plots = {Path(one.path).name for one in client.list_artifacts(version.run_id, "plots")}
     assert plots == {"alert_budget.png", "scores.png", "calibration.png"}
-    assert run.registry.aliases() == {}
+    assert on_store.registry.aliases() == {}
     inputs = mlflow.models.get_model_info("models:/foreshock/1").signature.inputs
-    assert inputs.input_names() == list(run.registry.load("1").card.feature_names)
+    assert inputs.input_names() == list(on_store.registry.load("1").card.feature_names)
 
 
 def test_a_rule_on_paper_is_the_rule_in_the_code():
@@ -105,9 +88,11 @@ def test_a_rule_with_an_unknown_key_is_told(tmp_path):
         Rule.read(tmp_path / "rule.yaml")
 
 
-def test_commands_complain_in_one_line(run, data):
-    assert "no version champion" in run("models", "show", "champion", status=1)
-    assert "--force needs --because" in run("models", "promote", "1", "--force", status=2)
-    assert "name either files" in run("train", status=2)
-    assert "no model is registered yet" in run("models", "list")
-    assert "there is no detector 'florest'" in run("train", "--data", data / "past", "--detector", "florest", status=1)
+def test_commands_complain_in_one_line(on_store, data):
+    assert "no version champion" in on_store("models", "show", "champion", status=1)
+    assert "--force needs --because" in on_store("models", "promote", "1", "--force", status=2)
+    assert "name either files" in on_store("train", status=2)
+    assert "no model is registered yet" in on_store("models", "list")
+    assert "there is no detector 'florest'" in on_store(
+        "train", "--data", data / "past", "--detector", "florest", status=1
+    )
