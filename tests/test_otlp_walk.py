@@ -5,57 +5,20 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
+from judging import T0, assert_same, mutated, records_of
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from pipeline.catalog import Catalog
-from pipeline.codecs import Decoded, decode, otlp_proto, otlp_walk
+from pipeline.codecs import decode, otlp_proto, walk
 from pipeline.codecs.capture import read_capture
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import DEFAULT, Dialect
-from pipeline.errors import CodecError
-from pipeline.events import Records, SampleBatch
 from pipeline.kernels import identity
 
 WIRE = Path(__file__).parents[2] / "shared" / "data" / "wire"
 CAPTURES = sorted(WIRE.glob("*otlp_proto*.jsonl.gz"))
-T0 = 1_700_000_000 * 10**9
-
-
-def records_of(values: list[bytes]) -> Records:
-    n = len(values)
-    return Records("telemetry", 0, list(range(n)), [T0 // 10**6] * n, [None] * n, list(values))
-
-
-def by_the_judge(records: Records, catalog: Catalog) -> SampleWriter:
-    out = SampleWriter(catalog)
-    for row, value in enumerate(records.values):
-        out.record = row
-        try:
-            otlp_proto.decode(value or b"", out, records.times[row])
-        except (CodecError, RecursionError) as error:
-            out.reject(getattr(error, "reason", "too_deep"), getattr(error, "detail", str(error)[:200]))
-    return out
-
-
-def assert_equal(found: Decoded, judge: SampleWriter, names: tuple[Catalog, Catalog]) -> None:
-    expected: SampleBatch = judge.batch()
-    for column in ("time", "start", "kind", "record"):
-        np.testing.assert_array_equal(getattr(found.samples, column), getattr(expected, column), err_msg=column)
-    assert found.samples.value.tobytes() == expected.value.tobytes()
-    assert [names[0].identities[s] for s in found.samples.series_id] == [
-        names[1].identities[s] for s in expected.series_id
-    ]
-    assert found.distributions == judge.distributions
-    assert {one.offset: one.reason for one in found.rejected} == {r: why[0] for r, why in judge.rejections.items()}
-
-
-def assert_same(values: list[bytes], catalogs: tuple[Catalog, Catalog], times: int = 1) -> None:
-    records = records_of(values)
-    for _ in range(times):
-        assert_equal(decode(records, catalogs[0], ["otlp-proto"]), by_the_judge(records, catalogs[1]), catalogs)
 
 
 def message(*points: tuple[str, dict[str, str], float], host: str = "a", shape: str = "gauge") -> bytes:
@@ -91,9 +54,9 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 def test_captures_give_the_samples_of_the_official_library(path: Path, judged: list[bytes]) -> None:
     values = [value for value in read_capture(path).values if value][:60]
     catalogs = (Catalog(), Catalog())
-    assert_same(values, catalogs)
+    assert_same("otlp-proto", values, catalogs)
     judged.clear()
-    assert_same(values, catalogs)
+    assert_same("otlp-proto", values, catalogs)
     # the judge's own reading asks once for each record; beyond that, only histograms and summaries need it again
     assert len(judged) == len(values) or any(has_distribution(value) for value in values)
 
@@ -104,34 +67,15 @@ def test_mutated_captures_give_the_samples_of_the_official_library(seed: int) ->
     chance, catalogs = random.Random(seed), (Catalog(), Catalog())
     path = CAPTURES[seed % len(CAPTURES)]
     values = [value for value in read_capture(path).values if value and len(value) < 60_000][:8]
-    assert_same(values, catalogs)
+    assert_same("otlp-proto", values, catalogs)
     mutants = [mutated(chance, chance.choice(values)) for _ in range(200)]
-    assert_same(mutants, catalogs)
+    assert_same("otlp-proto", mutants, catalogs)
 
 
 def has_distribution(value: bytes) -> bool:
     found = metrics_pb2.MetricsData.FromString(value)
     metrics = [m for r in found.resource_metrics for scope in r.scope_metrics for m in scope.metrics]
     return any(metric.WhichOneof("data") not in ("gauge", "sum") for metric in metrics)
-
-
-def mutated(chance: random.Random, value: bytes) -> bytes:
-    changed = bytearray(value)
-    for _ in range(chance.choice((1, 1, 1, 2, 5))):
-        at = chance.randrange(len(changed))
-        how = chance.randrange(4)
-        if how == 0:
-            changed[at] ^= 1 << chance.randrange(8)
-        elif how == 1:
-            changed[at] = chance.randrange(256)
-        elif how == 2:
-            del changed[at : at + chance.randint(1, 9)]
-        else:
-            other = chance.randrange(len(value))
-            changed[at:at] = value[other : other + chance.randint(1, 12)]
-        if not changed:
-            return value
-    return bytes(changed)
 
 
 def test_a_known_series_needs_no_judge_and_a_new_one_does_once(judged: list[bytes]) -> None:
@@ -183,11 +127,11 @@ def test_identities_of_one_hash_keep_their_own_ids() -> None:
 
 
 def test_more_samples_than_room_are_handed_over_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(otlp_walk, "MOST_ROWS", 5)
+    monkeypatch.setattr(walk, "MOST_ROWS", 5)
     value = message(*((f"m{i}", {}, float(i)) for i in range(3)))
     large = message(*((f"m{i}", {}, float(i)) for i in range(9)))
     catalogs = (Catalog(), Catalog())
-    assert_same([value] * 7 + [large, value], catalogs, times=2)
+    assert_same("otlp-proto", [value] * 7 + [large, value], catalogs, times=2)
 
 
 def test_the_memory_of_spellings_is_bounded_and_learned_again(judged: list[bytes]) -> None:

@@ -25,8 +25,8 @@ from pipeline.codecs import (
     telegraf_json,
 )
 from pipeline.codecs.buckets import Distribution
-from pipeline.codecs.otlp_walk import decode_run
 from pipeline.codecs.probes import format_of
+from pipeline.codecs.walk import WALKS, Run
 from pipeline.codecs.writer import Hopeless, SampleWriter
 from pipeline.dialect import DEFAULT, Dialect
 from pipeline.errors import CodecError
@@ -122,7 +122,7 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
     """
     allowed = _allowed(records.topic, formats, dialect)
     out, by_format = SampleWriter(catalog, dialect), dict[str, int]()
-    run: list[int] = []  # rows of OTLP protobuf that wait to be walked together
+    run = Run(records, out, _read)
     for row, value in enumerate(records.values):
         if not value or value.isspace():
             continue
@@ -131,14 +131,13 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
         if name is None:
             continue
         by_format[name] = by_format.get(name, 0) + 1
-        if name == otlp_proto.NAME:
-            run.append(row)
+        if name in WALKS:
+            run.take(name, row)
             continue
-        decode_run(records, run, out, _read)
-        run.clear()
+        run.finish()
         out.record = row
         _read(name, value, out, records.times[row])
-    decode_run(records, run, out, _read)
+    run.finish()
     return Decoded(
         samples=out.batch(),
         rejected=_rejected(records, out),

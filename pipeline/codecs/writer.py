@@ -162,13 +162,13 @@ class SampleWriter:
         """Note what the current record says of how far its source has come."""
         self.clocks.append((self.record, clock))
 
-    def skip(self, reason: str) -> None:
-        """Count a value that is knowingly not a sample."""
-        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+    def skip(self, reason: str, n: int = 1) -> None:
+        """Count values that are knowingly not samples."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + n
 
-    def note(self, reason: str) -> None:
-        """Count a value that became a sample, but not as it was written."""
-        self.noted[reason] = self.noted.get(reason, 0) + 1
+    def note(self, reason: str, n: int = 1) -> None:
+        """Count values that became samples, but not as they were written."""
+        self.noted[reason] = self.noted.get(reason, 0) + n
 
     def reject(self, reason: str, detail: str) -> None:
         """Note that a part of the current record could not become samples; the first reason is told.

@@ -20,6 +20,7 @@ from pipeline.kernels.wire import njit_borrowing, njit_inline
 __all__ = ["NO_ENTRY", "NO_ROOM", "ROOT", "SCRATCH_WORDS", "Identities", "Table", "copy", "finish", "insert", "lookup"]
 
 ROOT, NO_ENTRY, NO_ROOM = -1, -1, -1
+LOWEST = -8  # roots of other formats lie between: equal bytes of two formats are two keys
 SCRATCH_WORDS = 8192  # longest key, in words of eight bytes
 ENTRIES, WORDS, FULL = range(3)  # of ``used``
 SPREAD, MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
@@ -68,7 +69,7 @@ def finish(table, at):
 @njit_inline
 def _hash_of(table, parent, n_words):
     words = table.scratch
-    h = (np.uint64(parent + 2) ^ np.uint64(n_words)) * SPREAD
+    h = (np.uint64(parent - LOWEST) ^ np.uint64(n_words)) * SPREAD
     for i in range(n_words):
         h = (h ^ words[np.uint64(i)]) * MIX
         h ^= h >> ROTATION

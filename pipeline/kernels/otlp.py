@@ -9,45 +9,20 @@ of records with histograms and summaries, whose points are more than samples.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 
-from pipeline.kernels.identity import NO_ENTRY, NO_ROOM, ROOT, copy, finish, insert, lookup
+from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, ROWS, STALE, TEXTS, emit, entry_of, settle
+from pipeline.kernels.identity import NO_ENTRY, NO_ROOM, ROOT, copy, finish
 from pipeline.kernels.otlp_point import AS_INT, point
 from pipeline.kernels.wire import LENGTH, ODD, VARINT, field, njit_borrowing, njit_inline, varint
 
-__all__ = ["LACKS_ROOM", "ROWS", "Columns", "Taught", "walk"]
+__all__ = ["walk"]
 
 RESOURCES, SCOPES, METRICS, POINTS = 1, 2, 2, 1  # numbers of the child fields, floor by floor
 GAUGE, SUM, DISTRIBUTIONS = 5, 7, (9, 10, 11)  # fields of a metric: the shapes of its points
 TEMPORALITY, MONOTONIC, DELTA_TEMPORALITY = 2, 3, 1
 NO_RECORDED_VALUE = 1
-COUNTER, DELTA, STALE = 1, 2, 16  # the bits of a sample's kind
-MAX_TIME_NS = 7_258_118_400_000_000_000  # 2200-01-01
-ROWS, LACKS_ROOM = 0, 1  # of ``used``
-
-
-class Taught(NamedTuple):
-    """What the judge made of the one record to learn from, sample by sample; empty columns where nothing is taught."""
-
-    series_id: npt.NDArray[np.int32]
-    time: npt.NDArray[np.int64]
-    kind: npt.NDArray[np.uint8]
-
-
-class Columns(NamedTuple):
-    """Room for samples: columns of shape (capacity,), ``used[ROWS]`` of them filled; ``value`` in two views."""
-
-    series_id: npt.NDArray[np.int32]
-    time: npt.NDArray[np.int64]
-    start: npt.NDArray[np.int64]
-    value: npt.NDArray[np.float64]
-    bits: npt.NDArray[np.uint64]
-    kind: npt.NDArray[np.uint8]
-    record: npt.NDArray[np.int32]
-    used: npt.NDArray[np.int64]
+COUNTER, DELTA = 1, 2  # kinds of samples
 
 
 @njit_inline
@@ -68,45 +43,6 @@ def _own_bytes(data, first, last, child, table, at):
 
 
 @njit_inline
-def _entry(table, parent, at, taught):
-    """Look up the key of ``at`` bytes, making it while learning; NO_ENTRY where it cannot be had."""
-    if at == NO_ROOM:
-        return np.int64(NO_ENTRY)
-    n_words = finish(table, at)
-    return insert(table, parent, n_words, -1) if taught.time.size else lookup(table, parent, n_words)
-
-
-@njit_inline
-def _emit(table, metric, at, sample, out, taught):
-    """Write one sample of a known series; returns its row, or ODD where it is not known or there is no room.
-
-    ``at`` is the length of the attributes in the key, ``sample`` (time, start, bits, kind).
-    """
-    time, start, bits, kind = sample
-    n_words, row = finish(table, at), out.used[ROWS]
-    if row >= out.time.size:
-        out.used[LACKS_ROOM] = 1
-        return np.int64(ODD)
-    if taught.time.size == 0:
-        entry = lookup(table, metric, n_words)
-    elif row < taught.time.size and taught.time[row] == time and taught.kind[row] == kind:
-        entry = insert(table, metric, n_words, taught.series_id[row])
-    else:
-        entry = np.int64(NO_ENTRY)
-    if entry == NO_ENTRY:
-        return np.int64(ODD)
-    out.series_id[row] = table.value[entry]
-    out.time[row] = time
-    out.start[row] = start if 0 < start < MAX_TIME_NS else 0
-    out.kind[row] = kind
-    out.bits[row] = bits
-    if kind & STALE:
-        out.value[row] = np.nan
-    out.used[ROWS] = row + 1
-    return row
-
-
-@njit_inline
 def _write_point(data, first, last, kind, metric, stores):
     """Write the sample of one point; returns False where the judge is needed."""
     table, out, taught = stores
@@ -114,7 +50,7 @@ def _write_point(data, first, last, kind, metric, stores):
     stale = flags & NO_RECORDED_VALUE
     if at == NO_ROOM or not 0 < time < MAX_TIME_NS or not (held or stale):
         return False
-    row = _emit(table, metric, at, (time, start, bits, np.int64(kind | STALE if stale else kind)), out, taught)
+    row = emit(table, metric, at, (time, start, bits, np.int64(kind | STALE if stale else kind)), out, taught)
     if row != ODD and held == AS_INT and not stale:
         out.value[row] = np.float64(np.int64(bits))
     return row != ODD
@@ -163,7 +99,7 @@ def _write_metric(data, first, last, scope, table, out, taught):
         at = 8 * finish(table, at)
         table.scratch[at >> 3] = np.uint64(border << 8 | shape)
         at += 8
-    metric = _entry(table, scope, at, taught)
+    metric = entry_of(table, scope, at, taught)
     if metric == NO_ENTRY:
         return False
     kind, stores = _kind_of(data, begin, end, shape), (table, out, taught)
@@ -183,7 +119,7 @@ def _write_record(data, first, last, table, out, taught):
         number, wire, at, end = field(data, first, last)
         if end == ODD or number != RESOURCES or wire != LENGTH:
             return False
-        resource = _entry(table, np.int64(ROOT), _own_bytes(data, at, end, SCOPES, table, 0), taught)
+        resource = entry_of(table, np.int64(ROOT), _own_bytes(data, at, end, SCOPES, table, 0), taught)
         if resource == NO_ENTRY:
             return False
         while at < end:
@@ -191,7 +127,7 @@ def _write_record(data, first, last, table, out, taught):
             at = scope_end
             if number != SCOPES:
                 continue
-            scope = _entry(table, resource, _own_bytes(data, place, scope_end, METRICS, table, 0), taught)
+            scope = entry_of(table, resource, _own_bytes(data, place, scope_end, METRICS, table, 0), taught)
             if scope == NO_ENTRY:
                 return False
             while place < scope_end:
@@ -204,15 +140,13 @@ def _write_record(data, first, last, table, out, taught):
 
 
 @njit_borrowing
-def walk(data, bounds, first, table, out, taught):
+def walk(batch, first, table, out, taught):
     """Write the samples of records from row ``first`` on, until one needs the judge or the room is full.
 
     Parameters
     ----------
-    data : uint8[n_bytes]
-        The records behind each other; nothing in them is trusted.
-    bounds : int64[n_records + 1]
-        Record i is data[bounds[i]:bounds[i + 1]].
+    batch : Batch
+        The records; nothing in them is trusted.
     first : int
     table : Table
         Of identities.
@@ -227,11 +161,11 @@ def walk(data, bounds, first, table, out, taught):
         Row of the record that stopped the walk, of which nothing is written (LACKS_ROOM says whether it only found
         no room); the number of records at the end.
     """
+    data, bounds = batch.data, batch.bounds
     for record in range(first, bounds.size - 1):
-        before = out.used[ROWS]
-        if not _write_record(data, bounds[record], bounds[record + 1], table, out, taught):
-            out.used[ROWS] = before
+        before = (out.used[ROWS], out.used[TEXTS], out.used[BOOLEANS])
+        good = _write_record(data, bounds[record], bounds[record + 1], table, out, taught)
+        settle(good, record, before, out)
+        if not good:
             return record
-        for row in range(before, out.used[ROWS]):
-            out.record[row] = record
     return bounds.size - 1

@@ -1,0 +1,130 @@
+"""The fast road: known series by one walk over the bytes of a whole run of records, all else by the format's judge.
+
+The judge is the format's own decoder, which knows every rule. What its reading of a record shows is taught to the walk:
+both see a record's samples in one order, so that the n-th sample's raw bytes are those of the n-th sample's series. A
+record is taught only if all of it was good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.codecs import influx, otlp_proto, plain_json
+from pipeline.codecs.writer import SampleWriter
+from pipeline.events import Records, SampleBatch
+from pipeline.kernels import influx as influx_kernel
+from pipeline.kernels import otlp as otlp_kernel
+from pipeline.kernels import plain_json as json_kernel
+from pipeline.kernels.columns import BOOLEANS, COUNTERS, LACKS_ROOM, ROWS, TEXTS, Batch, Columns, Taught
+
+__all__ = ["WALKS", "Run"]
+
+WALKS: dict[str, Callable[..., int]] = {
+    otlp_proto.NAME: otlp_kernel.walk,
+    influx.NAME: influx_kernel.walk,
+    plain_json.NAME: json_kernel.walk,
+}
+MOST_ROWS = 1 << 16  # of samples between two hand-overs
+NOTHING = Taught(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.uint8))
+
+Judge = Callable[[str, bytes, SampleWriter, int], None]
+
+
+class Run:
+    """Consecutive records of one format that wait to be walked together.
+
+    Parameters
+    ----------
+    records
+        Of which some rows are given.
+    out
+        Where samples and rejections go.
+    judge
+        Reads the current record, given its format, bytes and timestamp (ms), by the format's own decoder.
+    """
+
+    def __init__(self, records: Records, out: SampleWriter, judge: Judge) -> None:
+        self._records, self._out, self._judge = records, out, judge
+        self._name = ""
+        self._rows: list[int] = []
+
+    def take(self, name: str, row: int) -> None:
+        """Let a row of a format that has a walk wait; records of another format that wait are written first."""
+        if name != self._name:
+            self.finish()
+            self._name = name
+        self._rows.append(row)
+
+    def finish(self) -> None:
+        """Write the samples of all rows that wait, in their order."""
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        out, times = self._out, self._records.times
+        walk = WALKS[self._name]
+        values = [self._records.values[row] or b"" for row in rows]
+        batch = _batch(values, [times[row] for row in rows])
+        room = _room(min(MOST_ROWS, len(batch.data) // 2))
+        at = 0
+        while at < len(rows):
+            at = walk(batch, at, out.catalog.spellings_of(out.dialect).table, room, NOTHING)
+            lacks_room = room.used[LACKS_ROOM] and room.used[ROWS]
+            _hand_over(room, np.asarray(rows, np.int32), out)
+            if at < len(rows) and not lacks_room:
+                before = (len(out), out.refused)
+                out.record = rows[at]
+                self._judge(self._name, values[at], out, times[rows[at]])
+                if rows[at] not in out.rejections and len(out) > before[0] and out.refused == before[1]:
+                    _learn(walk, _batch(values[at : at + 1], [times[rows[at]]]), out, before[0])
+                at += 1
+
+
+def _learn(walk: Callable[..., int], batch: Batch, out: SampleWriter, first: int) -> None:
+    """Teach the walk what the judge read in one record: the samples from row ``first`` on."""
+    found, identities = out.since(first), out.catalog.spellings_of(out.dialect)
+    taught = Taught(found.series_id, found.time, found.kind)
+    walk(batch, 0, identities.table, _room(len(found)), taught)
+    while identities.make_room():
+        walk(batch, 0, identities.table, _room(len(found)), taught)
+
+
+def _batch(values: list[bytes], times: list[int]) -> Batch:
+    bounds = np.cumsum([0, *map(len, values)], dtype=np.int64)
+    return Batch(np.frombuffer(b"".join(values), np.uint8), bounds, np.array(times, np.int64))
+
+
+def _room(size: int) -> Columns:
+    value = np.empty(size, np.float64)
+    columns: dict[str, npt.NDArray[Any]] = {"value": value, "bits": value.view(np.uint64)}
+    return Columns(
+        series_id=np.empty(size, np.int32),
+        time=np.empty(size, np.int64),
+        start=np.empty(size, np.int64),
+        kind=np.empty(size, np.uint8),
+        record=np.empty(size, np.int32),
+        used=np.zeros(COUNTERS, np.int64),
+        **columns,
+    )
+
+
+def _hand_over(room: Columns, rows: npt.NDArray[np.int32], out: SampleWriter) -> None:
+    n = int(room.used[ROWS])
+    out.append(
+        SampleBatch(
+            series_id=room.series_id[:n],
+            time=room.time[:n],
+            value=room.value[:n],
+            kind=room.kind[:n],
+            start=room.start[:n],
+            record=rows[room.record[:n]],
+        )
+    )
+    if room.used[TEXTS]:
+        out.skip("text_field", int(room.used[TEXTS]))
+    if room.used[BOOLEANS]:
+        out.note("boolean_as_number", int(room.used[BOOLEANS]))
+    room.used[:] = 0
