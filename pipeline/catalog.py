@@ -80,7 +80,6 @@ class Catalog:
         self.identities = Named(self._series, self._identity)
         self.entities = Named(self._entity, _entity)
         self._recent: dict[SeriesIdentity, int] = {}
-        self._raw: dict[bytes, int] = {}
         self._spellings = Identities(RAW_PER_SERIES * max_series)
         self._dialect: object = None
 
@@ -150,18 +149,6 @@ class Catalog:
         entity, metric, labels, unit = row
         name, kind = self.entities[entity]
         return SeriesIdentity(name, kind, metric, tuple([(key, text) for key, text in labels]), unit)
-
-    def known(self, raw: bytes) -> int:
-        """Series id remembered for raw identity bytes, or -2 if never seen."""
-        return self._raw.get(raw, NEVER_SEEN)
-
-    def remember(self, raw: bytes, series_id: int) -> None:
-        """Keep the id of raw identity bytes; the memory is bounded by the quota and starts anew when full."""
-        if series_id < 0:  # a refusal must be asked, and counted, each time
-            return
-        if len(self._raw) >= RAW_PER_SERIES * self.max_series:
-            self._raw.clear()
-        self._raw[raw] = series_id
 
     def spellings_of(self, dialect: object) -> Identities:
         """Ids by raw identity bytes as senders spell them; another dialect reads them anew."""

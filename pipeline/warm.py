@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.codecs.encode import encode_json, encode_otlp_proto
+from pipeline.codecs.encode import encode_influx, encode_json, encode_otlp_proto
 from pipeline.events import Kind, Records
 from pipeline.stream import PartitionStream, Plan
 
@@ -24,5 +24,5 @@ def compile_kernels(plan: Plan) -> None:
             for host in hosts
             for metric in ("disk.utilization", "load")
         ]
-        value = (encode_json, encode_otlp_proto)[i % 2](rows)
+        value = (encode_json, encode_otlp_proto, encode_influx)[i % 3](rows)
         stream.step(Records("warm-up", 0, [i], [time_ms], [None], [value]))

@@ -54,19 +54,3 @@ def test_finding_gives_no_id_and_counts_nothing() -> None:
     assert catalog.series_id(identity("a")) == 0
     assert catalog.find(identity("a")) == 0
     assert (catalog.n_series, catalog.refused_series) == (1, 0)
-
-
-def test_raw_bytes_are_remembered_but_a_refusal_is_not() -> None:
-    catalog = Catalog()
-    assert catalog.known(b"raw") == -2
-    catalog.remember(b"raw", 7)
-    catalog.remember(b"refused", -1)
-    assert (catalog.known(b"raw"), catalog.known(b"refused")) == (7, -2)
-
-
-def test_the_memory_of_raw_bytes_is_bounded_by_the_quota() -> None:
-    catalog = Catalog(max_series=10)
-    for number in range(1000):
-        catalog.remember(b"%d" % number, 0)
-    assert sum(catalog.known(b"%d" % number) == 0 for number in range(1000)) <= 40
-    assert catalog.known(b"999") == 0

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 
-from pipeline.catalog import NEVER_SEEN
 from pipeline.codecs.clock import epoch_ns
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
 from pipeline.errors import CodecError
-from pipeline.events import Kind, SeriesIdentity
+from pipeline.events import SeriesIdentity
+from pipeline.names import remembered
 
 __all__ = ["NAME", "decode"]
 
@@ -86,30 +86,26 @@ def _write_field(key: bytes, name: bytes, text: bytes, time_ns: int, out: Sample
         if not (_INTEGER.fullmatch(text) or _FLOAT.fullmatch(text)):
             raise CodecError("bad_value", repr(text[:60]))
         amount = float(text.rstrip(b"iu")) if text[-1:] in b"iu" else float(text)
-    raw = key + b" " + name
-    series_id = out.catalog.known(raw)
-    if series_id == NEVER_SEEN:
-        series_id = out.series(_identity(key, name, out.dialect))
-        out.catalog.remember(raw, series_id)
-    kind = out.dialect.kind_of(out.catalog.identities[series_id].metric) if series_id >= 0 else Kind.GAUGE
-    out.add(series_id, time_ns, amount, kind)
-
-
-def _identity(key: bytes, name: bytes, dialect: Dialect) -> SeriesIdentity:
     try:
-        text, field = key.decode(), _plain(name.decode())
+        measurement, entity, entity_class, labels = _source(out.dialect, key.decode())
+        metric = f"{measurement}.{_plain(name.decode())}"
     except UnicodeDecodeError as error:
         raise CodecError("not_utf8", repr(key[:60])) from error
-    measurement, *tags = _SPLIT_COMMA.split(text)
+    identity = SeriesIdentity(entity, entity_class, metric, labels, unit_of(metric))
+    out.add(out.series(identity), time_ns, amount, out.dialect.kind_of(metric))
+
+
+@remembered
+def _source(dialect: Dialect, key: str) -> tuple[str, str, str, tuple[tuple[str, str], ...]]:
+    """Measurement, entity, class and labels of what stands before a line's fields."""
+    measurement, *tags = _SPLIT_COMMA.split(key)
     labels = {}
     for tag in tags:
         tag_key, *rest = _SPLIT_EQUALS.split(tag, maxsplit=1)
         if not rest or not tag_key:
             raise CodecError("bad_tag", repr(tag[:60]))
         labels[_plain(tag_key)] = _plain(rest[0])
-    entity, entity_class, kept = dialect.split(labels)
-    metric = f"{_plain(measurement)}.{field}"
-    return SeriesIdentity(entity, entity_class, metric, kept, unit_of(metric))
+    return _plain(measurement), *dialect.split(labels)
 
 
 def _plain(text: str) -> str:

@@ -48,7 +48,9 @@ def timed(call: Callable[[], object], runs: int = 5) -> dict[str, float]:
 
 def decoders() -> dict[str, dict[str, float]]:
     """Samples of known series a second, by format, and the official package's walk over the same OTLP records."""
-    rows = [(f"h{i // 50}", f"m{i % 50}", (("cpu", "0"),), T0_MS * 10**6, float(i), Kind.GAUGE) for i in range(500)]
+    amounts = np.random.default_rng(0).normal(50.0, 20.0, 500).tolist()  # with all the digits that a float has
+    named = [(f"h{i // 50}", f"m{i % 50}", (("cpu", "0"),)) for i in range(500)]
+    rows = [(*name, T0_MS * 10**6, value, Kind.GAUGE) for name, value in zip(named, amounts, strict=True)]
     found = {}
     for name, encode in (("otlp-proto", encode_otlp_proto), ("influx", encode_influx), ("json", encode_json)):
         values = [encode(rows)] * 200
