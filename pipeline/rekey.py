@@ -175,7 +175,7 @@ class Rekey:
 
     def _take_over(self, places: list[Partition], source: Source, sink: Sink) -> None:
         """Begin where the group stands; a new group's start is committed at once."""
-        committed = {place: source.committed(place) for place in places}
+        committed = sink.standings(source, places)
         begun = {place: source.start(place, self._plan.start) for place in places if committed[place] is None}
         if begun:
             sink.begin()

@@ -103,7 +103,7 @@ class TakeOver:
             The input has several partitions, and nobody vouches that entities stay on theirs.
         """
         self._refuse_scattered(self._source.partitions())
-        committed = {place: self._source.committed(place) for place in places}
+        committed = self._sink.standings(self._source, places)
         decisions, published = self._parts.decisions(), self._parts.published()
         begun = {place: self._start(place, decisions) for place, at in committed.items() if at is None}
         if begun:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +15,12 @@ from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
-from pipeline.errors import Fenced, ForeshockError
+from pipeline.errors import BrokerUnreachable, Fenced, ForeshockError
 from pipeline.events import Decision, Notice, Rejected, ScoreRow
 from pipeline.faults import reach
 from pipeline.incident import CloudEvent
 from pipeline.kafka.clients import Client, connected, translated
-from pipeline.kafka.source import Committed, Partition
+from pipeline.kafka.source import Committed, Partition, Source
 from pipeline.kafka.topics import Topics
 
 __all__ = ["REJECTED_BYTES", "Sink"]
@@ -124,6 +124,33 @@ class Sink:
         with translated("committing"):
             reach("in-commit")
             _bounded(self._producer.commit_transaction)
+
+    def standings(self, source: Source, places: Iterable[Partition]) -> dict[Partition, Committed | None]:
+        """Return where the group stands at ``places``, once no transaction is under way there.
+
+        A broker that was killed may, once in many times, keep an offset of a former transaction of ours as pending
+        for ever: it forgot the transaction, not the offset, and nobody can learn where the group stands. The marker
+        of the next abort clears all that is pending in our name, so the next try finds its answer.
+
+        Raises
+        ------
+        BrokerUnreachable
+            There is no certain answer by now.
+        """
+        wanted = list(places)
+        try:
+            return {place: source.committed(place) for place in wanted}
+        except BrokerUnreachable:
+            self._loosen(wanted, source.group_metadata())
+            raise
+
+    def _loosen(self, places: list[Partition], group_metadata: Any) -> None:
+        """Abort a transaction that touches the offsets of ``places``; no offset moves."""
+        rows = {TopicPartition(*one): OffsetAndMetadata(0, "", -1) for one in places}
+        self.begin()
+        with translated("loosening offsets"):
+            _bounded(lambda: self._producer.send_offsets_to_transaction(rows, group_metadata))
+        self.abort()
 
     def abort(self) -> None:
         """Take back everything since :meth:`begin`."""

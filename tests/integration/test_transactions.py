@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from integration.street import event, wait_until
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
 
 from pipeline.errors import BrokerUnreachable, Fenced, PermissionDenied, SettingsError
 from pipeline.events import Rejected
@@ -71,6 +72,25 @@ def test_offsets_move_only_with_their_transaction(client: dict[str, Any], topics
     Sink(client, topics.prefix, topics).close()
     assert source.committed(source.partitions()[0]) is None
     assert _ids(client, topics.incidents) == []
+
+
+def test_offsets_that_hang_are_loosened_and_none_moves(client: dict[str, Any], topics: Topics, source: Source) -> None:
+    place = source.partitions()[0]
+    sink, other = Sink(client, topics.prefix, topics), Sink(client, f"{topics.prefix}-other", topics)
+    sink.begin()
+    sink.commit({place: Committed(7, 1_234)}, source.group_metadata())
+    rows = {TopicPartition(*place): OffsetAndMetadata(9, "", -1)}
+    other.begin()
+    other._producer.send_offsets_to_transaction(rows, source.group_metadata())
+    with pytest.raises(BrokerUnreachable, match="committed offsets"):
+        sink.standings(source, [place])  # somebody else's transaction: ours must not end it
+    other.abort()
+    assert sink.standings(source, [place]) == {place: Committed(7, 1_234)}
+    sink.begin()
+    sink.commit({place: Committed(8, 1_235)}, source.group_metadata())
+    assert sink.standings(source, [place]) == {place: Committed(8, 1_235)}
+    sink.close()
+    other.close()
 
 
 def test_the_younger_owner_of_an_id_fences_the_elder(client: dict[str, Any], topics: Topics, source: Source) -> None:
