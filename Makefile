@@ -37,8 +37,8 @@ lint: setup ## ruff, mypy strict, and the import law
 integration: setup ## all tests on the real broker, with the whole of the open telemetry (half an hour)
 	@$(BIN)/python -m pytest tests/integration -m ""
 
-chaos: setup ## over sixty seeded rounds of faults on real processes and a real broker, against a run without (half an hour)
-	@$(BIN)/python -m tests.chaos --rounds 84
+chaos: setup ## over seventy seeded rounds of faults on real processes and a real broker, against a run without (half an hour)
+	@$(BIN)/python -m tests.chaos --rounds 76
 
 evaluate: setup ## the accuracy table on the open data, beside plain baselines and published scores (minutes)
 	@$(BIN)/python tests/benchmarks/accuracy.py

@@ -15,12 +15,14 @@ import traceback
 
 from models.bundle import Bundle
 from pipeline import faults
-from pipeline.app import make_job, plan_of
+from pipeline.app import make_job, make_rekey, make_watch, plan_of
 from pipeline.cli.run import stop_on_signals
 from pipeline.errors import StoreFailed
 from pipeline.operate.log import set_up
 from pipeline.settings import load
 from pipeline.warm import compile_kernels
+
+NOBODY = 65534
 
 
 def work(request):
@@ -33,8 +35,15 @@ def work(request):
     if request["jumps"]:
         jump_clock(random.Random(request["jumps"]))
     set_up("text")
-    job = make_job(load(None, request["overrides"]).settings)
+    settings = load(None, request["overrides"]).settings
+    job = make_rekey(settings) if request.get("job") == "rekey" else make_job(settings)
     stop_on_signals(job.stop)
+    if request.get("nobody") and os.geteuid() == 0:  # root may write into any folder
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+    if request.get("registry"):
+        make_watch(settings, job.serve_model).start()
     if request["models"]:
         threading.Thread(target=offer, args=(job, request["models"]), daemon=True).start()
     job.run()

@@ -6,7 +6,7 @@ import random
 N_HOSTS, N_STEPS = 6, 300
 
 
-def records(seed, start_ms, step_ms=10_000):
+def records(seed, start_ms, step_ms=10_000, share_late=0.01):
     """(partition, key, value, record time in ms) in the order of sending, each partition's own order fixed."""
     chance = random.Random(seed)
     out = []
@@ -16,12 +16,11 @@ def records(seed, start_ms, step_ms=10_000):
             name = f"web-{host}"
             if host == 4 and 120 <= i < 200:
                 continue
-            value = 50 + 5 * chance.gauss(0, 1) + (200 if host == 1 and 100 <= i < 115 else 0)
-            value += 150 if host == 2 and i >= 220 else 0
-            at = now - 6 * step_ms if chance.random() < 0.01 else now
+            ill = (host == 1 and 100 <= i < 130) or (host == 2 and 220 <= i < 250) or (host == 3 and i >= 270)
+            at = now - chance.randint(1, 6) * step_ms if chance.random() < share_late else now
             rows = [
-                {"timestamp": at, "entity": name, "metric": "load", "value": value},
-                {"timestamp": at, "entity": name, "metric": "memory", "value": 70 + chance.gauss(0, 1)},
+                {"timestamp": at, "entity": name, "metric": "load", "value": 50 + 5 * chance.gauss(0, 1) + 200 * ill},
+                {"timestamp": at, "entity": name, "metric": "memory", "value": 70 + chance.gauss(0, 1) + 25 * ill},
             ]
             if chance.random() < 0.005:
                 rows.append({"timestamp": at, "entity": name, "metric": "", "value": 1})

@@ -4,7 +4,9 @@ from collections import Counter, deque
 
 import msgspec
 
-from pipeline.events import Decision
+from pipeline.catalog import Catalog
+from pipeline.codecs import decode
+from pipeline.events import Decision, Notice, Records
 from pipeline.incident import CloudEvent
 from pipeline.kafka.follow import read_all
 from pipeline.state.bundles import Bundles
@@ -16,6 +18,7 @@ from pipeline.work import Work, rows_of
 
 event_of = msgspec.json.Decoder(CloudEvent).decode
 decision_of = msgspec.json.Decoder(Decision).decode
+notice_of = msgspec.json.Decoder(Notice).decode
 
 
 def reference(records, decisions, bundles):
@@ -65,15 +68,50 @@ def judge(client, topic, prefix, folder):
     wanted = {event_of(value).id: value for value in expected}
     got = {event_of(value).id: value for value in found}
     invented = len(got.keys() - wanted.keys())
-    return {
+    verdict = {
         "events": len(expected),
         "silent": len(silent - {"web-4"}),
-        "decisions": len(decisions),
         "lost": len(wanted.keys() - got.keys()) + sum((Counter(set(expected_rejected)) - found_rejected).values()),
         "doubled": sum(n - 1 for n in ids.values()) + sum(n - 1 for n in found_rejected.values()),
         "different": invented + sum(got[key] != wanted[key] for key in got.keys() & wanted.keys()),
         "states": wrong_states,
     }
+    return Counter(verdict) + Counter(f"decided {one.kind}" for one in decisions)
+
+
+def judge_rekeyed(client, topic, prefix, rows):
+    """What rekey lost, doubled or made up: every sample that was sent stands once in the samples topic."""
+    columns = (list(range(len(rows))), [row[3] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+    sent, unreadable = _samples(Records("sent", 0, *columns))
+    found = Counter()
+    for records in read_all(client, topic):
+        found += _samples(records)[0]
+    rejected = len(_rejected_places(client, prefix))
+    return Counter(
+        lost=(sent - found).total() + max(0, unreadable - rejected),
+        doubled=sum(found[one] - n for one, n in sent.items() if found[one] > n) + max(0, rejected - unreadable),
+        different=sum(n for one, n in found.items() if one not in sent),
+    )
+
+
+def _samples(records):
+    """Samples by what they are, with how often each is there, and how many records or parts could not be read."""
+    catalog = Catalog()
+    decoded = decode(records, catalog)
+    out = Counter()
+    for s, time_ns, value in zip(decoded.samples.series_id, decoded.samples.time, decoded.samples.value, strict=True):
+        identity = catalog.identities[s]
+        out[identity.entity, identity.name, int(time_ns), float(value)] += 1
+    return out, len(decoded.rejected)
+
+
+def judge_a_loss(client, prefix):
+    """Where state cannot be had again: it is told for each partition, and still nothing is published twice."""
+    found = [event_of(value) for records in read_all(client, f"{prefix}.incidents") for value in records.values]
+    notices = [notice_of(value) for records in read_all(client, f"{prefix}.heartbeat") for value in records.values]
+    told = {one.partition for one in notices if one.kind == "state.lost"}
+    ids = Counter(event.id for event in found)
+    return Counter(events=len(found), doubled=sum(n - 1 for n in ids.values()), untold=len({0, 1} - told))
 
 
 def _same_state(folder, work):
