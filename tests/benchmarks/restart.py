@@ -1,0 +1,169 @@
+"""How soon a job is back at work after SIGKILL, and how long a snapshot holds up the hot path.
+
+``python tests/benchmarks/restart.py 100000 1000000``: a real broker, a real job, so many series on four partitions.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from kafka import KafkaConsumer, TopicPartition
+
+from pipeline.app import plan_of
+from pipeline.events import Records
+from pipeline.kafka.broker import EmbeddedBroker, kafka_home
+from pipeline.kafka.topics import create
+from pipeline.kafka.writer import Writer
+from pipeline.settings import load
+from pipeline.state.snapshot import Mark
+from pipeline.state.snapshots import Snapshots
+from pipeline.state.store import store_at
+from pipeline.stream import PartitionStream
+from tests.benchmarks.fleet import Fleet
+
+N_PARTITIONS, N_STEPS, STEP_MS = 4, 12, 10_000
+PATIENCE_SECONDS = 400
+ROW = "{:>9,} series  {:44s} {:>8} s  {}"
+
+
+class Bench:
+    """A topic, its telemetry, and jobs that read it."""
+
+    def __init__(self, broker, n_series, folder, settings):
+        self.client = {"bootstrap_servers": broker}
+        self.folder, self.name, self.n_series = folder, f"restart-{n_series}", n_series
+        self.fleet, self.now_ms = Fleet(n_series), int(time.time() * 1000) - (N_STEPS + 1) * STEP_MS
+        self.places = [TopicPartition(self.name, number) for number in range(N_PARTITIONS)]
+        told = {
+            "kafka.bootstrap_servers": broker,
+            "kafka.topic_prefix": self.name,
+            "kafka.group": self.name,
+            "source.topics": self.name,
+            "source.start": "earliest",
+            "source.keyed_by_entity": "true",
+            "entities.max_series_per_partition": str(n_series),
+            "models.poll_seconds": "0",
+            "state.folder": str(folder / "state"),
+            "state.snapshot_every_seconds": "2",
+            **settings,
+        }
+        self.command = [sys.executable, "-m", "pipeline", "run"]
+        self.command += [part for key, value in told.items() for part in ("--set", f"{key}={value}")]
+        create(self.client, self.name, N_PARTITIONS)
+
+    def send(self, n_steps, hosts=slice(None)):
+        writer = Writer(self.client)
+        for _ in range(n_steps):
+            self.now_ms += STEP_MS
+            for row, (_, record) in enumerate(self.fleet.step(self.now_ms, hosts)):
+                writer._producer.send(self.name, record, partition=row % N_PARTITIONS, timestamp_ms=self.now_ms)
+        writer.close()
+
+    def start(self):
+        with (self.folder / "job.log").open("a") as log:
+            return subprocess.Popen(self.command, stdout=log, stderr=log)
+
+    def committed(self):
+        consumer = KafkaConsumer(**self.client, group_id=self.name, enable_auto_commit=False)
+        try:
+            return {place: consumer.committed(place) or 0 for place in self.places}
+        finally:
+            consumer.close(autocommit=False)
+
+    def is_kept(self):
+        """Whether each partition has a snapshot of its end."""
+        ends = {place: -(-self.fleet.n_hosts * N_STEPS // N_PARTITIONS) for place in self.places}
+        files = {path.parent.name.split("-")[-2]: path.name for path in sorted(self.folder.glob("state/*/*.state"))}
+        return all(files.get(str(place.partition), "").startswith(f"{end:020d}") for place, end in ends.items())
+
+    def wait_for(self, true, job):
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not true():
+            assert job.poll() is None and time.monotonic() < until, (self.folder / "job.log").read_text()[-2000:]
+            time.sleep(0.05)
+
+    def run(self):
+        """Seconds from the start after SIGKILL to the first commit, and to that of the last partition."""
+        self.send(N_STEPS)
+        job = self.start()
+        self.wait_for(self.is_kept, job)
+        job.kill()
+        job.wait()
+        before = self.committed()
+        self.send(1, slice(0, N_PARTITIONS))
+        began, job = time.monotonic(), self.start()
+        try:
+            self.wait_for(lambda: any(now > before[place] for place, now in self.committed().items()), job)
+            first = time.monotonic() - began
+            self.wait_for(lambda: all(now > before[place] for place, now in self.committed().items()), job)
+            return first, time.monotonic() - began
+        finally:
+            job.kill()
+            job.wait()
+
+
+def restart(n_series, words, settings):
+    """Print how long a restart took."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        broker = EmbeddedBroker(kafka_home(), folder / "kafka")
+        try:
+            first, every = Bench(broker.start(), n_series, folder, settings).run()
+            print(ROW.format(n_series, f"SIGKILL to first commit, {words}", f"{first:.1f}", f"all {every:.1f} s"))
+        finally:
+            broker.stop()
+
+
+def stall(n_series):
+    """Print how long the loop waits for a snapshot of one partition with so many series, and how long loading takes."""
+    plan = plan_of(load(None, [f"entities.max_series_per_partition={n_series}"]).settings)
+    fleet, stream = Fleet(n_series), PartitionStream(plan, "t", 0)
+    for step in range(N_STEPS):
+        values = [record for _, record in fleet.step(1_767_225_600_000 + step * STEP_MS)]
+        for at in range(0, len(values), 500):
+            some, n = values[at : at + 500], len(values[at : at + 500])
+            first = step * fleet.n_hosts + at
+            times = [1_767_225_600_000 + step * STEP_MS] * n
+            stream.step(Records("t", 0, list(range(first, first + n)), times, [None] * n, some))
+    with tempfile.TemporaryDirectory() as scratch:
+        snapshots, waits = Snapshots(store_at(scratch), 60), []
+        for n in range(6):
+            snapshots.finish()
+            began = time.perf_counter()
+            snapshots.take(stream.image(), Mark("t", 0, "life", n, n, 0))
+            waits.append(time.perf_counter() - began)
+        snapshots.finish()
+        size = max(path.stat().st_size for path in Path(scratch).glob("*/*.state"))
+        began = time.perf_counter()
+        found = snapshots.newest(Mark("t", 0, "life", 10, 0, 0))
+        PartitionStream.of_image(found[1], "t", 0, None)
+        loading = time.perf_counter() - began
+        snapshots.close()
+    waits = waits[1:]  # the first only makes room, in the background
+    told = f"max {max(waits):.3f} s, {size / n_series:,.0f} bytes a series"
+    print(ROW.format(n_series, "the loop waits for a snapshot (p50)", f"{statistics.median(waits):.3f}", told))
+    print(ROW.format(n_series, "loading that snapshot", f"{loading:.1f}", ""))
+
+
+def main():
+    """Measure what was asked for."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("series", type=int, nargs="*", default=[100_000])
+    asked.add_argument("--only", choices=["stall", "restart"])
+    given = asked.parse_args()
+    print(f"on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    for n_series in given.series:
+        if given.only != "restart":
+            stall(n_series // N_PARTITIONS)
+        if given.only != "stall":
+            restart(n_series, "a new member", {})
+            restart(n_series, "the same member", {"kafka.group_instance_id": "bench"})
+
+
+if __name__ == "__main__":
+    main()
