@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from models.card import Card
 from models.compiled import Scorer, compile_scorer
+from models.metric_sets import MetricSet
 
 __all__ = ["Bundle"]
 
@@ -40,6 +41,8 @@ class Bundle:
         A fitted scikit-learn estimator that scores rows beside the baselines, or None.
     centre, spread
         Score of the estimator above which rows count as odd, and the unit in which they do.
+    sets
+        By entity class a fitted detector of windows of all metrics of an entity.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Bundle:
     estimator: Any = None
     centre: float = 0.0
     spread: float = 1.0
+    sets: dict[str, MetricSet] = field(default_factory=dict)
     _scorer: Scorer | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -71,6 +71,16 @@ class CompiledKMeans:
         nearest.distance(rows, self.centres, out)
         return out
 
+    def score_known(self, x: Floats) -> Floats:
+        """As :meth:`score`, but what a row misses is left out of its distance, and the rest carries its weight."""
+        out = self.score(x)
+        holes = np.isnan(out)
+        if holes.any():
+            known = np.empty(int(holes.sum()))
+            nearest.distance_known(_rows(x[holes], self.n_features), self.centres, known)
+            out[holes] = known
+        return out
+
 
 def compile_scorer(estimator: Any) -> Scorer:
     """Compile a fitted isolation forest or k-means.

@@ -1,4 +1,4 @@
-"""Detectors by name: estimators on the scikit-learn contract that score rows of any series beside the baselines.
+"""Detectors by name: estimators on the scikit-learn contract that score rows or windows beside the baselines.
 
 They keep scikit-learn's sign (lower is more anomalous); only a bundle turns it. Anyone's own estimator is named as
 ``package.module:Factory``; it must be one that can be compiled, so that a row alone scores as in any batch.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from models.errors import ModelError
 
@@ -20,11 +20,15 @@ SEED = 20_240_229
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """A named detector: what it is good at, and how an unfitted one is made (None: the baselines alone)."""
+    """A named detector: what it is good at, and how an unfitted one is made (None: the baselines alone).
+
+    ``over`` says what it is fitted on: feature rows of any series, or windows of all metrics of an entity.
+    """
 
     name: str
     good_at: str
     make: Callable[[], Any] | None = None
+    over: Literal["rows", "windows"] = "rows"
 
 
 def _forest() -> Any:
@@ -36,7 +40,7 @@ def _forest() -> Any:
 def _kmeans() -> Any:
     from sklearn.cluster import KMeans
 
-    return KMeans(n_clusters=32, n_init=1, random_state=SEED)
+    return KMeans(n_clusters=64, n_init=1, random_state=SEED)
 
 
 DETECTORS = {
@@ -44,7 +48,12 @@ DETECTORS = {
     for one in (
         Detector("baseline", "level shifts, trends, broken seasons; knows each series alone; the cheapest"),
         Detector("forest", "rows whose features are odd together (isolation forest, pooled over the fleet)", _forest),
-        Detector("kmeans", "rows far from every common pattern of the fleet (distance to the nearest centre)", _kmeans),
+        Detector(
+            "kmeans",
+            "minutes in which metrics move together as they never do (windows of all metrics, nearest centre)",
+            _kmeans,
+            "windows",
+        ),
     )
 }
 

@@ -28,6 +28,7 @@ import numpy.typing as npt
 from models.bundle import Bundle
 from models.card import Card, schema_hash
 from models.errors import BundleRefused
+from models.metric_sets import MetricSet
 from models.trust import load_estimator
 
 __all__ = ["SCHEMA", "load", "save"]
@@ -36,7 +37,7 @@ SCHEMA = 1
 MANIFEST, CONTENT, ARRAYS = "manifest.json", "bundle.json", "arrays.npz"
 VERSIONS_OF = ("numpy", "scikit-learn", "skops", "numba")
 GOLDEN_TOLERANCE = 1e-9
-RECORDS: dict[str, type[Any]] = {"Bundle": Bundle, "Card": Card}
+RECORDS: dict[str, type[Any]] = {"Bundle": Bundle, "Card": Card, "MetricSet": MetricSet}
 
 
 def save(bundle: Bundle, folder: Path) -> str:
@@ -97,12 +98,13 @@ def load(folder: Path, trusted_types: Collection[str] = (), digest: str = "") ->
 
 def _check_golden(bundle: Bundle, folder: Path) -> None:
     card = bundle.card
-    if not len(card.golden_rows):
-        return
-    found = bundle.excess(card.golden_rows)
-    worst = float(np.max(np.abs(found - card.golden_scores), initial=0.0))
-    if not worst <= GOLDEN_TOLERANCE:
-        raise BundleRefused(f"{folder}: its golden rows score up to {worst:.3g} otherwise than when it was trained")
+    asked: list[tuple[Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]], Any, Any]]
+    asked = [(bundle.excess, card.golden_rows, card.golden_scores)]
+    asked += [(one.excess, one.golden_rows, one.golden_excess) for one in bundle.sets.values()]
+    for answer, rows, expected in asked:
+        worst = float(np.max(np.abs(answer(rows) - expected), initial=0.0)) if len(rows) else 0.0
+        if not worst <= GOLDEN_TOLERANCE:
+            raise BundleRefused(f"{folder}: its golden rows score up to {worst:.3g} otherwise than when it was trained")
 
 
 def _manifest(folder: Path, digest: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from models.compiled import ScorerRefused
 from models.detectors import Detector, detector_of
 from models.drift import histogram, quantile_edges
 from models.errors import ModelError
+from models.metric_sets import Windows, fit_sets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,8 @@ class Learned:
 
     ``series`` and ``entities`` are the state at the end, ``classes`` tells the class of each entity; ``rows`` are
     feature rows of before the cut, shape (n_rows, n_features), ``later`` those of after it by entity class; ``held``
-    has of each entity (times in ms, scores, thresholds) after the cut; ``events`` are the incidents opened after it.
+    has of each entity (times in ms, scores, thresholds) after the cut; ``events`` are the incidents opened after it;
+    ``windows``, where they were asked for, are of each entity and of before the cut.
     """
 
     series: dict[tuple[str, str], Floats] = field(default_factory=dict)
@@ -49,6 +51,7 @@ class Learned:
     classes: dict[str, str] = field(default_factory=dict)
     rows: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     later: dict[str, Floats] = field(default_factory=dict)
+    windows: dict[str, Windows] = field(default_factory=dict)
     held: dict[str, tuple[Ints, Floats, Floats]] = field(default_factory=dict)
     events: list[Any] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
@@ -60,6 +63,7 @@ class Learned:
         self.entities |= other.entities
         self.classes |= other.classes
         self.held |= other.held
+        self.windows |= other.windows
         self.digests |= other.digests
         self.events += other.events
         self.n_samples += other.n_samples
@@ -85,8 +89,8 @@ class Road(Protocol):
     cut_ms: int
     end_ms: int
 
-    def learn(self, bundle: Bundle | None = None) -> Learned:
-        """One pass with a bundle in force."""
+    def learn(self, bundle: Bundle | None = None, with_windows: bool = False) -> Learned:
+        """One pass with a bundle in force; windows of entities are gathered on demand."""
 
     def common(self, rows: Floats) -> Floats:
         """What entities with these calibrations, shape (n_entities, n_columns), have in common."""
@@ -126,11 +130,11 @@ def train(road: Road, detector: str = "baseline", facts: dict[str, str | float] 
         The detector is not there, cannot be compiled, or there is too little history to fit it.
     """
     chosen = detector_of(detector)
-    learned = road.learn(None)
+    learned = road.learn(None, chosen.over == "windows")
     learned.rows = learned.rows[np.lexsort(learned.rows.T)]  # whoever worked on which group must not show
     bundle = Bundle("", "")
     if chosen.make is not None:
-        bundle = _fitted(chosen, learned.rows)
+        bundle = _fitted(chosen, learned)
         rows = learned.rows
         learned = road.learn(bundle)
         learned.rows = rows
@@ -147,11 +151,14 @@ def train(road: Road, detector: str = "baseline", facts: dict[str, str | float] 
     return Trained(bundle, _measures(road, learned, budget, shift), budget, learned)
 
 
-def _fitted(chosen: Detector, rows: Floats) -> Bundle:
+def _fitted(chosen: Detector, learned: Learned) -> Bundle:
     """The detector fitted on rows of before the cut; its odd rows begin at the 99.5 % quantile of these."""
+    assert chosen.make is not None
+    rows = learned.rows
+    if chosen.over == "windows":
+        return Bundle("", "", sets=fit_sets(learned.windows, learned.classes, chosen.make))
     if len(rows) < 1000:
         raise ModelError(f"{len(rows)} feature rows are too few to fit {chosen.name}; 1,000 are needed")
-    assert chosen.make is not None
     spaced = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)
     sample = np.clip(rows[spaced], -FEATURE_CAP, FEATURE_CAP)
     try:

@@ -21,11 +21,13 @@ ROOT = Path(__file__).parent
 DECIDING = (
     "baselines.py",
     "scoring.py",
+    "sets.py",
     "lifecycle.py",
     "exhaustion.py",
     "rules.py",
     "kernels/*.py",
     "../models/bundle.py",
+    "../models/metric_sets.py",
     "../models/detect*.py",
 )
 # names of the job and of wire formats decide nothing about a verdict

@@ -30,6 +30,7 @@ from pipeline.kernels import energy as k
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.recordings import Recording, read_recordings
 from pipeline.replay import NO_SCORES, run_through
+from pipeline.sets import WindowSample
 from pipeline.simulate.labels import Label
 from pipeline.stream import Judged, PartitionStream, Plan
 from pipeline.thinning import chosen
@@ -38,6 +39,7 @@ __all__ = ["Here", "History", "Spread"]
 
 ENTITIES_A_GROUP = 50
 ROWS_WANTED = 200_000
+WINDOWS_WANTED = 60_000
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -67,6 +69,7 @@ class _Task:
     bundle: Bundle | None
     cut_ms: int
     sample_share: float
+    window_share: float
     excluded: tuple[Label, ...]
 
 
@@ -106,11 +109,11 @@ class History:
         self.plan = replace(plan, **NO_SCORES)  # type: ignore[arg-type]
         self._sources, self._entities, self._excluded = list(sources), entities, tuple(excluded)
         self._spread, self._on_progress = spread or Here(), on_progress
-        self.first_ms, self.end_ms, self.n_values = self._scan()
+        self.first_ms, self.end_ms, self.n_rows, self.n_values = self._scan()
         self.cut_ms = round(self.end_ms - held_share * (self.end_ms - self.first_ms))
         self.budget_per_week = plan.budget_per_week
 
-    def learn(self, bundle: Bundle | None = None) -> Learned:
+    def learn(self, bundle: Bundle | None = None, with_windows: bool = False) -> Learned:
         """Go through all of it with a bundle in force, None: a cold start; one pass.
 
         Raises
@@ -118,12 +121,13 @@ class History:
         InputError
             A table cannot be read, or nothing is left of the entities wanted.
         """
-        return self._go(bundle, self.cut_ms, min(1.0, ROWS_WANTED / max(1, self.n_values)))
+        window_share = min(1.0, WINDOWS_WANTED / max(1, self.n_rows)) if with_windows else 0.0
+        return self._go(bundle, self.cut_ms, (min(1.0, ROWS_WANTED / max(1, self.n_values)), window_share))
 
-    def _go(self, bundle: Bundle | None, cut_ms: int, share: float) -> Learned:
-        """One pass; rows are sampled before the cut, scores and incidents kept after it."""
+    def _go(self, bundle: Bundle | None, cut_ms: int, shares: tuple[float, float]) -> Learned:
+        """One pass; rows and windows are sampled before the cut, scores and incidents kept after it."""
         tasks = [
-            _Task(tuple(part), self._entities, self.plan, bundle, cut_ms, share, self._excluded)
+            _Task(tuple(part), self._entities, self.plan, bundle, cut_ms, *shares, self._excluded)
             for part in self._groups()
         ]
         whole = Learned()
@@ -142,7 +146,7 @@ class History:
     def judge(self, bundle: Bundle | None) -> Outcome:
         """Send a model over all of it and tell what an operator would have seen; None: the untrained baselines."""
         began = time.process_time()
-        learned = self._go(bundle, self.first_ms, 0.0)
+        learned = self._go(bundle, self.first_ms, (0.0, 0.0))
         spent = time.process_time() - began
         scores = [held[1] for held in learned.held.values()]
         weeks = max(1, len(learned.entities)) * (self.end_ms - self.first_ms) / WEEK_MS
@@ -180,18 +184,19 @@ class History:
             at += 1
         return opened
 
-    def _scan(self) -> tuple[int, int, int]:
-        """First and last time in ms, and the number of values, of what can be told without reading values."""
-        first, last, n_values = [], [], 0
+    def _scan(self) -> tuple[int, int, int, int]:
+        """First and last time in ms, and the numbers of rows and values, of what can be told without reading values."""
+        first, last, n_rows, n_values = [], [], 0, 0
         for source in self._sources:
             times, width = (source.times, len(source.metrics)) if isinstance(source, Recording) else _times(source)
             if len(times):
                 first.append(int(times.min()) // 1_000_000)
                 last.append(int(times.max()) // 1_000_000)
+                n_rows += len(times)
                 n_values += len(times) * width
         if not first:
             raise InputError("there is no row in any of the tables")
-        return min(first), max(last) + 1, n_values
+        return min(first), max(last) + 1, n_rows, n_values
 
 
 def _times(path: Path) -> tuple[Ints, int]:
@@ -223,7 +228,7 @@ def walk(task: _Task) -> Learned:
     learned.n_samples = sum(int(np.isfinite(one.values).sum()) for one in recordings)
     recordings = [_without(one, task.excluded) for one in recordings]
     stream = PartitionStream(task.plan, "training", 0, task.bundle)
-    watcher = _Watcher(task.cut_ms, task.sample_share)
+    watcher = _Watcher(task.cut_ms, task.sample_share, WindowSample(stream.catalog, task.window_share), stream)
     stream.observer = watcher.see
     for result in run_through(stream, recordings, None):
         learned.events += [event.data for event in result.incidents if _ms(event.data.started_at) >= task.cut_ms]
@@ -236,10 +241,12 @@ def walk(task: _Task) -> Learned:
 
 @dataclass(slots=True)
 class _Watcher:
-    """Keeps a share of the feature rows before and after the cut, chosen by time, and every score after it."""
+    """Keeps shares of feature rows, and of windows before the cut, chosen by time, and every score after it."""
 
     cut_ms: int
     share: float
+    windows: WindowSample
+    stream: PartitionStream
     rows: list[Floats] = field(default_factory=list)
     later: list[Floats] = field(default_factory=list)
     whose: list[Ints] = field(default_factory=list)
@@ -259,6 +266,8 @@ class _Watcher:
         if after.any():
             self.later.append(judged.features[after])
             self.whose.append(wave.entity[after])
+        step_ms, times = self.stream.grid.view.links[2], wave.time_ms[first]
+        self.windows.see(wave, judged.features, step_ms, scored.told & (times < self.cut_ms))
         held = scored.told & (wave.time_ms[first] >= self.cut_ms)
         if held.any():
             self.groups.append(np.column_stack([wave.entity[first][held], wave.time_ms[first][held]]))
@@ -266,6 +275,7 @@ class _Watcher:
 
     def lay_down(self, learned: Learned, entities: Sequence[tuple[str, str]]) -> None:
         """Put what was kept into arrays, the scores by entity in order of time."""
+        learned.windows = self.windows.by_entity()
         learned.rows = np.concatenate(self.rows) if self.rows else np.zeros((0, len(FEATURE_NAMES)))
         if self.later:
             kinds = np.array([kind for _, kind in entities])[np.concatenate(self.whose)]

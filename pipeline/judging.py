@@ -25,6 +25,7 @@ from pipeline.narrative import kind_of
 from pipeline.plan import Plan
 from pipeline.rules import Rules
 from pipeline.scoring import Scored, Scoring
+from pipeline.sets import MetricSets
 
 __all__ = ["Judge", "Judged"]
 
@@ -61,6 +62,7 @@ class Judge:
         self.rules = Rules(plan.rules, plan.watch)
         self.features = Features(plan.utc_offset_ms)
         self.scoring = Scoring(plan.budget_per_week, bundle)
+        self.sets = MetricSets(bundle)
         self.exhaustion = Exhaustion(plan.exhaustion_ms)
         self.incidents = Incidents(plan.incidents)
         self.last_features = np.zeros((64, len(FEATURE_NAMES)))
@@ -75,11 +77,18 @@ class Judge:
             self.rules.adopt_series(known)
         self.incidents.plan = plan.incidents
 
+    def swap(self, bundle: Bundle | None) -> None:
+        """Let another bundle serve from the next wave on; what was learned is kept, windows begin anew."""
+        self.scoring.swap(bundle)
+        self.sets.swap(bundle)
+        self.sets.adopt(self.catalog)
+
     def tables(self) -> dict[str, dict[str, Table]]:
         """The arrays that make up the state, by stage."""
         return {
             "features": self.features.tables(),
             "scoring": self.scoring.tables(),
+            "sets": self.sets.recent.tables(),
             "exhaustion": self.exhaustion.tables(),
             "stream": {"last_features": Table("series", self.last_features)},
         }
@@ -94,6 +103,7 @@ class Judge:
             self.exhaustion.adopt_series(new, [self.rules.of(first + i) for i in range(len(new))])
         new_entities = catalog.entities[self.scoring.n_entities :]
         self.scoring.adopt(catalog.n_series, [bundle.entity_prior(*e) if bundle else None for e in new_entities])
+        self.sets.adopt(catalog)
         if catalog.n_series > len(self.last_features):
             grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))
             grown[: len(self.last_features)] = self.last_features
@@ -107,7 +117,8 @@ class Judge:
         features = self.features.observe(wave, grid.links[2][wave.series], by_row)
         features = self.rules.bend(wave, features, self.features.expectations)
         self.last_features[wave.series] = features
-        return features, self.scoring.score(wave, features, grid, hold)
+        window = self.sets.excess(wave, features, grid.links[2])
+        return features, self.scoring.score(wave, features, grid, hold, window)
 
     def changes(self, wave: Wave, scored: Scored, offsets: list[int]) -> Iterator[Change]:
         """What a scored wave changes in the lives of incidents, each as it happens.

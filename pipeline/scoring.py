@@ -99,7 +99,9 @@ class Scoring:
         packed: Floats = self._state[entity].copy()
         return packed
 
-    def score(self, wave: Wave, features: Floats, grid: GridView, hold: npt.NDArray[np.bool_]) -> Scored:
+    def score(
+        self, wave: Wave, features: Floats, grid: GridView, hold: npt.NDArray[np.bool_], window: Floats
+    ) -> Scored:
         """Judge a wave and learn from it.
 
         Parameters
@@ -112,6 +114,8 @@ class Scoring:
             Which series belong to which entity, and their steps.
         hold
             Per group: an open incident asks adaptation to wait.
+        window
+            Per group: how far the entity's window is beyond what training saw.
         """
         excesses = np.zeros((len(wave.series), k.N_EXCESS))
         k.excess(features, excesses)
@@ -121,7 +125,7 @@ class Scoring:
         seen = self._state[entities, k.N_STEPS]
         decades = np.empty((len(entities), 2))
         wanted = self._wanted(grid.rhythm_ms[entities])
-        groups = (wave.series, wave.time_ms, wave.waited, wave.bounds, np.where(hold, 0.1, 1.0), wanted)
+        groups = (wave.series, wave.time_ms, wave.waited, wave.bounds, np.where(hold, 0.1, 1.0), wanted, window)
         k.combine(groups, grid.links, excesses, self._latest, self._weights, self._state, decades)
         judged = ~np.isnan(decades[:, 0])
         decades[~judged] = 0.0, DECADES

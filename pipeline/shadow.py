@@ -16,6 +16,7 @@ from models.trial import Trial
 from pipeline.judging import Judged
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.scoring import Scoring
+from pipeline.sets import MetricSets
 from pipeline.stream import PartitionStream
 
 __all__ = ["Shadow"]
@@ -34,7 +35,8 @@ class Shadow:
 
     def __init__(self, stream: PartitionStream, challenger: Bundle) -> None:
         self._stream, self._challenger = stream, challenger
-        self._scoring = _begun_like(stream, challenger)
+        self._scoring, self._sets = Scoring(stream.plan.budget_per_week, challenger), MetricSets(challenger)
+        self._begin_like(stream)
         self._incidents = Incidents(stream.plan.incidents)
         behaviour = {key: life for key, life in stream.incidents.lives.items() if key[1] == "behaviour"}
         self._incidents.lives = deepcopy(behaviour)
@@ -48,7 +50,9 @@ class Shadow:
         self._adopt_new()
         entities, times = wave.entity[wave.bounds[:-1]], wave.time_ms[wave.bounds[:-1]]
         hold = self._incidents.holding(entities, times)
-        scored = self._scoring.score(wave, judged.features, stream.grid.view, hold)
+        grid = stream.grid.view
+        window = self._sets.excess(wave, judged.features, grid.links[2])
+        scored = self._scoring.score(wave, judged.features, grid, hold, window)
         over = (scored.score >= scored.threshold) & scored.told
         for group in self._incidents.attention(entities, over, scored.judged):
             time_ms = int(wave.time_ms[wave.bounds[group] : wave.bounds[group + 1]].max())
@@ -81,17 +85,21 @@ class Shadow:
         catalog, known = self._stream.catalog, self._scoring.n_entities
         new = catalog.entities[known:]
         self._scoring.adopt(catalog.n_series, [self._challenger.entity_prior(*entity) for entity in new])
+        self._sets.adopt(catalog)
         if new:
             self._was_open = np.concatenate([self._was_open, np.zeros((len(new), 2), bool)])
 
-
-def _begun_like(stream: PartitionStream, challenger: Bundle) -> Scoring:
-    """The calibration of a stream as it stands, with another bundle in force."""
-    scoring = Scoring(stream.plan.budget_per_week, challenger)
-    scoring.adopt(stream.judge.features.n_series, [None] * stream.judge.scoring.n_entities)
-    sizes = {"series": stream.judge.features.n_series, "entity": stream.judge.scoring.n_entities}
-    theirs = stream.judge.scoring.tables()
-    for name, table in scoring.tables().items():
-        n = sizes.get(table.axis, len(table.array))
-        table.array[:n] = theirs[name].array[:n]
-    return scoring
+    def _begin_like(self, stream: PartitionStream) -> None:
+        """Take over the calibration and the windows of a stream as they stand."""
+        judge = stream.judge
+        sizes = {"series": judge.features.n_series, "entity": judge.scoring.n_entities}
+        self._scoring.adopt(sizes["series"], [None] * sizes["entity"])
+        self._sets.adopt(stream.catalog)
+        pairs = (
+            (self._scoring.tables(), judge.scoring.tables()),
+            (self._sets.recent.tables(), judge.sets.recent.tables()),
+        )
+        for ours, theirs in pairs:
+            for name, table in ours.items():
+                n = sizes.get(table.axis, len(table.array))
+                table.array[:n] = theirs[name].array[:n]

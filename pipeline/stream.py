@@ -132,7 +132,7 @@ class PartitionStream:
         threshold and detectors, and what it knows of series and entities that come later.
         """
         self.bundle = bundle
-        self.judge.scoring.swap(bundle)
+        self.judge.swap(bundle)
         self._publication.model = _in_force(bundle)
 
     def obey(self, plan: Plan) -> None:

@@ -137,3 +137,20 @@ def binned(rows, group, edges):
             for j, x in enumerate(row):
                 out[g, j, np.searchsorted(edges[g, j], x, "right")] += 1
     return out
+
+
+def window(cells, now, width):
+    """Signed logarithms of the last cells (step, surprise) of a series, NaN in gaps; all NaN if it is overdue."""
+    if not cells or now - cells[-1][0] > 1.5:
+        return [math.nan] * width
+    known = {t: math.copysign(math.log1p(abs(x)), x) for t, x in cells}
+    return [known.get(t, math.nan) for t in range(cells[-1][0] - width + 1, cells[-1][0] + 1)]
+
+
+def distance_known(row, centres):
+    """Distance to the nearest centre over the values that are known, as if the others were as far on average."""
+    known = [j for j, value in enumerate(row) if not math.isnan(value)]
+    if not known:
+        return math.nan
+    nearest = min(sum((row[j] - centre[j]) ** 2 for j in known) for centre in centres)
+    return math.sqrt(nearest * len(row) / len(known))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["UNROLLED", "distance"]
+__all__ = ["UNROLLED", "distance", "distance_known"]
 
 UNROLLED = 4  # features added to a running sum between its load and its store
 TILE = 64  # rows side by side, so that one feature of all of them is one vector
@@ -80,3 +80,27 @@ def distance(x, centres, out):
         for value in x[i]:
             if np.isnan(value):
                 out[i] = np.nan
+
+
+@njit(cache=True)
+def distance_known(x, centres, out):
+    """As :func:`distance`, over the values that are known; squares are scaled up for those that are missing.
+
+    Parameters
+    ----------
+    x : float64[n_rows, n_features]
+    centres : float64[n_centres, at least n_features]
+    out : float64[n_rows]
+        Filled here; NaN for a row that knows nothing.
+    """
+    for i in range(x.shape[0]):
+        n_known, best = 0, np.inf
+        for value in x[i]:
+            n_known += not np.isnan(value)
+        for centre in centres:
+            total = 0.0
+            for j in range(x.shape[1]):
+                if not np.isnan(x[i, j]):
+                    total += (x[i, j] - centre[j]) ** 2
+            best = min(best, total)
+        out[i] = np.sqrt(best * (x.shape[1] / n_known)) if n_known > 0 else np.nan

@@ -19,6 +19,8 @@ MODEL_EXCESS = 8
 # a band's width beyond the borders weighs like ten scales
 BAND_SCALES = 10.0
 EXCESS_CAP = 50.0
+# of a detector of whole windows, beside the views of the series
+WINDOW_WEIGHT = 0.5
 # columns of the entity state; SLOW and QUICK start a tail's columns
 SMOOTH, N_STEPS, SLOW = range(3)
 QUICK = SLOW + t.N_TAIL
@@ -84,7 +86,7 @@ def combine(groups, grid, excesses, latest, weights, state, out):
     ----------
     groups : tuple of arrays
         (series int64[n], time_ms int64[n], waited bool[n], bounds int64[m + 1], adapt float64[m],
-        wanted decades float64[m]).
+        wanted decades float64[m], excess of each entity's window float64[m]).
     grid : tuple of arrays
         (entity of series, next series, step of series, first series of entity).
     excesses : float64[n, N_EXCESS]
@@ -95,7 +97,7 @@ def combine(groups, grid, excesses, latest, weights, state, out):
     out : float64[m, 2]
         -log10 of the tail probability of each group, and of its threshold, filled here; NaN where it is not judged.
     """
-    series, times, waited, bounds, adapt, wanted = groups
+    series, times, waited, bounds, adapt, wanted, window = groups
     entity_of, next_series, steps, first_series = grid
     total = np.empty(N_EXCESS)
     for i in range(bounds.size - 1):
@@ -118,7 +120,7 @@ def combine(groups, grid, excesses, latest, weights, state, out):
                     total[j] += latest[s, j]
                 n += 1
             s = next_series[s]
-        energy = 0.0
+        energy = WINDOW_WEIGHT * np.log1p(window[i])
         for j in range(N_EXCESS):
             energy += weights[j] * np.log1p(total[j] / max(n, 1))
         row = state[e]
