@@ -1,4 +1,4 @@
-"""The only numba of the pipeline, one file an idea; what was compiled of other sources than these is forgotten."""
+"""The compiled loops, one idea a file; each trusts its caller and has a naive twin in the tests."""
 
 from pathlib import Path
 
