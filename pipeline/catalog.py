@@ -5,9 +5,9 @@ Nothing that a partition publishes depends on the ids given here: they only inde
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from io import BytesIO
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -26,6 +26,7 @@ REMEMBERED = 16_384  # identities whose ids are found without looking into the l
 
 _encode = msgspec.json.Encoder().encode
 _row = msgspec.json.Decoder(list[Any]).decode
+_rows = msgspec.json.Decoder(list[Any]).decode_lines
 Name = TypeVar("Name", covariant=True)
 
 
@@ -46,7 +47,9 @@ class Named(Sequence[Name]):
 
     def __getitem__(self, number: int | slice) -> Name | list[Name]:
         if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(len(self)))]
+            first, last, stride = number.indices(len(self))
+            rows = _rows(self._lines.text(first, max(first, last)))
+            return [self._read(row) for row in rows[::stride]]
         if not -len(self) <= number < len(self):
             raise IndexError(number)
         return self._read(_row(self._lines[number % len(self)]))
@@ -80,6 +83,7 @@ class Catalog:
         self.identities = Named(self._series, self._identity)
         self.entities = Named(self._entity, _entity)
         self._recent: dict[SeriesIdentity, int] = {}
+        self._named: tuple[int, str, str] = (UNKNOWN, "", "")
         self._spellings = Identities(RAW_PER_SERIES * max_series)
         self._dialect: object = None
 
@@ -131,23 +135,23 @@ class Catalog:
 
     def written(self) -> bytes:
         """Everything known, a line an entity and then a line a series, each in the order of their ids."""
-        return bytes(self._entity.arena + self._series.arena)
+        return b"".join((self._entity.arena, self._series.arena))
 
     @classmethod
     def read(cls, lines: bytes, max_series: int) -> Catalog:
         """The catalog that :meth:`written` wrote, with the same ids."""
-        catalog = cls(max_series)
-        for line in map(bytes.rstrip, BytesIO(lines)):
-            if line.startswith(b'["'):
-                catalog._entity.add(line)
-            else:
-                catalog._series.add(line)
-                catalog.entity_of.append(int(line[1 : line.index(b",")]))
+        catalog, border = cls(max_series), _border(lines)
+        catalog._entity, catalog._series = Lines.of(lines[:border]), Lines.of(lines[border:])
+        catalog.identities = Named(catalog._series, catalog._identity)
+        catalog.entities = Named(catalog._entity, _entity)
+        catalog.entity_of.extend(int(line[1 : line.index(b",")]) for line in lines[border:].split(b"\n")[:-1])
         return catalog
 
     def _identity(self, row: list[Any]) -> SeriesIdentity:
         entity, metric, labels, unit = row
-        name, kind = self.entities[entity]
+        if entity != self._named[0]:  # series of one entity stand together, mostly
+            self._named = entity, *self.entities[entity]
+        _, name, kind = self._named
         return SeriesIdentity(name, kind, metric, tuple([(key, text) for key, text in labels]), unit)
 
     def spellings_of(self, dialect: object) -> Identities:
@@ -156,6 +160,12 @@ class Catalog:
             self._spellings.forget()
             self._dialect = dialect
         return self._spellings
+
+
+def _border(lines: bytes) -> int:
+    """Where the first line of a series begins: those of entities begin with a text, those of series with a number."""
+    found = re.search(rb"^\[[^\"]", lines, re.MULTILINE)
+    return len(lines) if found is None else found.start()
 
 
 def _line(entity: int, identity: SeriesIdentity) -> bytes:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from array import array
 
+import numpy as np
+
 __all__ = ["Lines"]
 
 UNKNOWN = -1
 LEAST_SLOTS = 1 << 10
+LINE_FEED = 10
 
 
 class Lines:
@@ -26,11 +29,27 @@ class Lines:
         self._ends = array("q", [0])
         self._slots = array("i", bytes(4 * LEAST_SLOTS))  # number + 1, 0: free
 
+    @classmethod
+    def of(cls, text: bytes) -> Lines:
+        """The lines of an arena that was kept, all at once; each ends with a line feed, and no two are alike."""
+        lines = cls()
+        lines.arena = bytearray(text)
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == LINE_FEED) + 1
+        lines._ends.frombytes(ends.astype(np.int64).tobytes())
+        while len(lines._slots) < 2 * len(lines):
+            lines._slots *= 2
+        lines._fill_slots()
+        return lines
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 
     def __getitem__(self, number: int) -> bytes:
         return bytes(self.arena[self._ends[number] : self._ends[number + 1] - 1])
+
+    def text(self, first: int, last: int) -> bytes:
+        """Some lines in a row, each with its line feed."""
+        return bytes(self.arena[self._ends[first] : self._ends[last]])
 
     def find(self, line: bytes) -> int:
         """Number of a line, -1 if it was never added."""
@@ -64,10 +83,13 @@ class Lines:
         return slot
 
     def _double(self) -> None:
-        slots = self._slots = array("i", bytes(8 * len(self._slots)))
-        mask = len(slots) - 1
-        for number in range(len(self)):
-            slot = hash(self[number]) & mask
+        self._slots = array("i", bytes(8 * len(self._slots)))
+        self._fill_slots()
+
+    def _fill_slots(self) -> None:
+        slots, mask = self._slots, len(self._slots) - 1
+        for number, line in enumerate(bytes(self.arena).split(b"\n")[:-1], start=1):
+            slot = hash(line) & mask
             while slots[slot]:
                 slot = (slot + 1) & mask
-            slots[slot] = number + 1
+            slots[slot] = number
