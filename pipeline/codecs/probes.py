@@ -49,12 +49,16 @@ _LINES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 _PROMETHEUS_COMMENT = re.compile(rb"#[ \t]*+(?:HELP|TYPE|UNIT|EOF)\b")
 _PROMETHEUS_QUOTED = re.compile(rb'\{[ \t]*+"(?:[^"\\\n]++|\\.)*+"[ \t]*+[,}]')  # in JSON a colon would follow
 _COOKIE = b"@cee:"
-# How the objects of the busiest JSON senders begin; all others are told by the names of their keys.
-_OBJECTS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
-    ("otlp-json", re.compile(rb'\s*+\{\s*+"resourceMetrics"\s*+:')),
-    ("telegraf-json", re.compile(rb'\s*+\{\s*+"fields"\s*+:\s*+\{')),
-    ("json", re.compile(rb'\s*+\{"timestamp":[^,"{\[]++,"entity":"[^"\\]*+","metric":"')),
+# What the busiest senders send, at a glance; all others are told by their keys, or by whole lines.
+_BEGINNINGS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+    ("telegraf-json", re.compile(rb'\{\s*+"fields"\s*+:\s*+\{')),
+    ("otlp-json", re.compile(rb'\{\s*+"resourceMetrics"\s*+:')),
 )
+_PLAIN = re.compile(
+    rb'\{(?:\s*+"(?:(metric)|(value)|timestamp|entity|labels|unit|kind|class)"\s*+:\s*+'
+    rb'(?:"[^"\\]*+"|\{[^{}]*+\}|[^",{}\[\]]++)(?:,(?=\s*+")|(?=\s*+\})))+\s*+\}'
+)
+_INFLUX = re.compile(rb'(?![pP][uU][tT]|#)[^\x00-\x20"{}\[\]\\]++ ++[^\x00-\x20,="\\]++=[^, \r\n]')
 _KEYS: tuple[tuple[str, frozenset[str]], ...] = (
     ("otlp-json", frozenset({"resourceMetrics"})),
     ("collectd-json", frozenset({"dstypes", "values", "plugin"})),
@@ -70,6 +74,8 @@ _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 def format_of(value: bytes, dialect: Dialect) -> str | None:
     """Name of the format that the bytes are in, or None."""
+    if found := _glance(value):
+        return found
     if value.startswith(MAGIC):
         return "samples"
     if _is_otlp(value):
@@ -80,6 +86,16 @@ def format_of(value: bytes, dialect: Dialect) -> str | None:
     if value[start : start + 1] in (b"{", b"["):
         return "prometheus-text" if _PROMETHEUS_QUOTED.match(value, start) else _json_format(value, dialect)
     return "json-mapped" if value.startswith(_COOKIE, start) else _line_format(value[start : start + _HEAD_BYTES])
+
+
+def _glance(value: bytes) -> str | None:
+    """The format of what can be nothing else, for nothing binary goes on as these do."""
+    if not value.startswith(b"{"):
+        return "influx" if _INFLUX.match(value) else None
+    plain = _PLAIN.match(value)
+    if plain and plain[1] and plain[2]:
+        return "json"
+    return next((name for name, beginning in _BEGINNINGS if beginning.match(value)), None)
 
 
 def _is_otlp(value: bytes) -> bool:
@@ -94,8 +110,10 @@ def _is_write_request(value: bytes) -> bool:
     """Whether the bytes are one snappy block whose content begins like a write request."""
     if value == _EMPTY_REQUEST:
         return True
-    tag = next((place for place in range(min(5, len(value))) if value[place] < 0x80), len(value)) + 1
-    if tag >= len(value) or value[tag] & 3:  # a block begins with a literal
+    tag = 1
+    while tag < 5 and tag < len(value) and value[tag - 1] >= 0x80:
+        tag += 1
+    if tag >= len(value) or value[tag - 1] >= 0x80 or value[tag] & 3:  # a block begins with a literal
         return False
     longer = max(0, (value[tag] >> 2) - 59)  # bytes that its length takes beyond the tag
     content = tag + 1 + longer
@@ -130,9 +148,6 @@ def _line_format(head: bytes) -> str | None:
 
 def _json_format(value: bytes, dialect: Dialect) -> str:
     """The JSON format of the first object's keys; plain JSON says what is wrong with all others."""
-    for name, beginning in _OBJECTS:
-        if beginning.match(value):
-            return name
     keys = _keys(value)
     found = next((name for name, needed in _KEYS if needed <= keys), None)
     if found is None and dialect.mappings and keys:
