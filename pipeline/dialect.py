@@ -109,11 +109,13 @@ class JsonMapping:
     strip: str = ""
 
 
+# A dot within a name becomes an exclamation mark in rsyslog's format for Elasticsearch.
 _RSYSLOG_COUNTERS = tuple(
     f"*.{name}"
     for name in (
-        "processed failed suspended suspended.duration resumed submitted enqueued full discarded.* acked failures* "
-        "errors_* topicdynacache.* utime stime minflt majflt inblock oublock nvcsw nivcsw"
+        "processed failed failed[.!]* suspended suspended[.!]duration resumed submitted enqueued full discarded[.!]* "
+        "ratelimit[.!]* called[.!]* msgs[.!]* bytes[.!]* sessions[.!]* response[.!]* acked failures* errors_* "
+        "topicdynacache[.!]* utime stime minflt majflt inblock oublock nvcsw nivcsw"
     ).split()
 )
 # rsyslog's impstats: wrapped by a template that adds time and host, and bare.

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from reading import NS, read
 
+from pipeline.catalog import Catalog
+from pipeline.codecs import decode
+from pipeline.codecs.report import report_of
 from pipeline.dialect import DEFAULT, Dialect
-from pipeline.events import Kind
+from pipeline.events import Kind, Records
 
 TIME = "2026-01-05T00:00:00.000Z"
 
@@ -177,6 +180,15 @@ def test_booleans_texts_and_minus_one_of_an_info_event_are_no_trouble() -> None:
         ("redis.info.persistence.rdb.bgsave.last_time.sec", "-1", Kind.GAUGE),
     ]
     assert found.skipped == {"odd_field": 1, "text_field": 1}
+
+
+@pytest.mark.parametrize(("period", "seconds"), [(10000, 10.0), (None, None), ("10s", None), (-1, None), (True, None)])
+def test_the_cadence_is_what_the_metricset_says_until_samples_show_it(period: object, seconds: float | None) -> None:
+    whole = event("system", "load", system={"load": {"1": 2.5}})
+    whole["metricset"]["period"] = period
+    catalog = Catalog()
+    decoded = decode(Records("t", 0, [0], [0], [None], [json.dumps(whole).encode()]), catalog)
+    assert [metric.step_seconds for metric in report_of([(decoded, catalog)]).metrics] == [seconds]
 
 
 def test_the_setting_names_further_counters() -> None:

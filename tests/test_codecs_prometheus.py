@@ -13,6 +13,8 @@ from reading import AT, NS, RECORD_MS, read, reasons
 
 from pipeline.catalog import Catalog
 from pipeline.codecs import decode
+from pipeline.codecs.buckets import explicit, exponential
+from pipeline.codecs.native_histogram import buckets_of
 from pipeline.codecs.prometheus import STALE_BITS
 from pipeline.codecs.remote_write_schema import METRIC_TYPES, WriteRequest
 from pipeline.events import Kind, Origin, Records
@@ -133,6 +135,45 @@ def test_a_native_histogram_gives_its_count_and_sum() -> None:
         ("lag_seconds_count", "7", kind),
         ("lag_seconds_sum", "2.5", kind),
     ]
+
+
+def native(**given: Any) -> Any:
+    """A native histogram: 2, 3 and, after a gap, 1 in positive buckets, 4 in a negative one."""
+    whole = WriteRequest()
+    found = whole.series1.add().histograms.add(count_int=11, sum=2.5, schema=0, zero_count_int=1, timestamp=AT * 1000)
+    found.positive_spans.add(offset=1, length=2)
+    found.positive_spans.add(offset=1, length=1)
+    found.positive_deltas.extend([2, 1, -2])
+    found.negative_spans.add(offset=-1, length=1)
+    found.negative_deltas.append(4)
+    for name, value in given.items():
+        if isinstance(value, list):
+            found.ClearField(name)
+            getattr(found, name).extend(value)
+        else:
+            setattr(found, name, value)
+    return found
+
+
+def test_a_native_histogram_has_the_buckets_of_an_exponential_one() -> None:
+    expected = exponential(0, 1.0, (0, [2.0, 3.0, 0.0, 1.0]), (-2, [4.0]))
+    assert buckets_of(native()) == expected
+    floats = native(positive_deltas=[], positive_counts=[2.0, 3.0, 1.0], zero_count_int=0, zero_count_float=1.0)
+    assert buckets_of(floats) == expected
+    assert expected is not None and expected.bounds[-3:-1] == (4.0, 8.0)
+
+
+def test_a_native_histogram_of_own_bounds_counts_in_them() -> None:
+    bounds = {"schema": -53, "custom_values": [1.0, 5.0, 9.0, 10.0], "negative_spans": [], "negative_deltas": []}
+    assert buckets_of(native(**bounds)) == explicit([1.0, 5.0, 9.0, 10.0], [0.0, 2.0, 3.0, 0.0, 1.0])
+    assert buckets_of(native(**bounds | {"custom_values": [1.0]})) is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"positive_deltas": [2, 1]}, {"positive_deltas": [2, -3, 0]}, {"schema": 30}, {"schema": -53}]
+)
+def test_a_native_histogram_that_makes_no_sense_has_no_buckets(changes: dict[str, Any]) -> None:
+    assert buckets_of(native(**changes)) is None
 
 
 def test_an_empty_write_request_is_no_sample_and_no_error() -> None:

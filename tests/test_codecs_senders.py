@@ -244,6 +244,15 @@ def test_a_syslog_cookie_before_json_is_taken_off() -> None:
     ]
 
 
+def test_names_of_rsyslogs_format_for_elasticsearch_mean_the_same() -> None:
+    rows = read('{ "name": "main Q", "origin": "core.queue", "size": 6, "discarded!full": 0, "maxqsize": 9 }')[0]
+    assert [(row[1], row[5]) for row in rows] == [
+        ("main Q.size", Kind.GAUGE),
+        ("main Q.discarded!full", Kind.COUNTER),
+        ("main Q.maxqsize", Kind.GAUGE),
+    ]
+
+
 # --- entities
 
 

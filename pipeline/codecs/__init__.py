@@ -87,6 +87,8 @@ class Decoded:
         Points of histograms and summaries, beside the samples of their parts.
     noted
         Values that became samples, but not as they were written (booleans as 0 and 1), by reason.
+    cadences
+        Seconds between two samples of a metric, where the sender says them.
     clocks
         What records of a rekeyed topic say of their sources, as (row of the record, clock).
     """
@@ -99,6 +101,7 @@ class Decoded:
     clocks: list[tuple[int, SourceClock]]
     distributions: list[Distribution]
     noted: dict[str, int]
+    cadences: dict[str, float]
 
 
 def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dialect: Dialect = DEFAULT) -> Decoded:
@@ -147,6 +150,7 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
         clocks=out.clocks,
         distributions=out.distributions,
         noted=out.noted,
+        cadences=out.cadences,
     )
 
 

@@ -61,6 +61,7 @@ _RISING = tuple(
     """.split()
 )
 _MOST_DEEP = 32
+_LONGEST_PERIOD_MS = 7 * 86_400_000
 
 
 def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
@@ -78,6 +79,7 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     entity, entity_class = _entity(event, out.dialect)
     leaves = [leaf for key, part in event.items() if key not in _ENVELOPE for leaf in _leaves(key, part, 0)]
     leaves += [leaf for leaf in _leaves("host", event.get("host"), 0) if _is_number(leaf[1])]
+    period_ms = _period_ms(event)
     told = [(path, found_at(event, path)) for path in _ENVELOPE_LABELS] + [leaf for leaf in leaves if _tells(*leaf)]
     labels = _labels(told)
     for name, amount in leaves:
@@ -89,8 +91,20 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
         try:
             identity = SeriesIdentity(entity, entity_class, name, labels, unit_of(name))
             out.add(out.series(identity), moment, number(amount), _kind(out.dialect, name))
+            if period_ms:
+                out.cadences[name] = period_ms / 1000
         except CodecError as error:
             out.reject(error.reason, error.detail)
+
+
+def _period_ms(event: dict[str, Any]) -> float:
+    """How often the event's metricset is fetched, 0 where that is not said."""
+    period = found_at(event, "metricset.period")
+    return (
+        float(period)
+        if _is_number(period) and isinstance(period, int | float) and 0 < period < _LONGEST_PERIOD_MS
+        else 0.0
+    )
 
 
 def _entity(event: dict[str, Any], dialect: Dialect) -> tuple[str, str]:

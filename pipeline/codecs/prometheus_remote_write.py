@@ -1,7 +1,7 @@
 """Prometheus remote write 1.0 and 2.0: a protobuf message in one snappy block (no stream header), times in ms.
 
 Kinds come from metadata where it is sent, else from names. A series' stale marker is a gap. Native histograms give
-their count and sum.
+their count and sum, and their buckets for estimates.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import cramjam
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from pipeline.codecs.native_histogram import buckets_of
 from pipeline.codecs.prometheus import Histograms, family_of, identity_of, kind_of, unstale
 from pipeline.codecs.remote_write_schema import METRIC_TYPES, WriteRequest
 from pipeline.codecs.writer import SampleWriter
@@ -121,7 +122,7 @@ def _write_histogram(histogram: Any, identity: SeriesIdentity, created_ms: int, 
         series_id = out.series(identity._replace(metric=f"{identity.metric}_{part}", unit=unit))
         out.add_or_stale(series_id, moment, amount, kind, start)
     if count is not None and not level:
-        out.add_distribution(place, histogram.sum, identity.unit, None)
+        out.add_distribution(place, histogram.sum, identity.unit, buckets_of(histogram))
 
 
 def _ns(time_ms: int) -> int:

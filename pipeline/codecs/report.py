@@ -25,7 +25,7 @@ _SHOWN = 12  # entities and label names that the printed report lists before it 
 
 
 class MetricSeen(msgspec.Struct, frozen=True):
-    """One metric over all its series; ``step_seconds`` is the median spacing within a series."""
+    """One metric over all its series; ``step_seconds`` is the median spacing within a series, else what was said."""
 
     name: str
     unit: str
@@ -110,7 +110,7 @@ def report_of(parts: Sequence[tuple[Decoded, Catalog]]) -> Report:
         first_time=None if times is None else rfc3339(int(times.min())),
         last_time=None if times is None else rfc3339(int(times.max())),
         entities={str(name): int(entities[name]) for name in sorted(entities.index)},
-        metrics=list(_metrics(frame, _units(parts))),
+        metrics=list(_metrics(frame, _units(parts), _cadences(parts))),
         labels=_label_counts(parts),
         rejected=_rejections(parts),
         skipped=_summed(decoded.skipped for decoded, _ in parts),
@@ -162,7 +162,7 @@ def _texts(names: list[str]) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
     return texts
 
 
-def _metrics(frame: pd.DataFrame, units: dict[str, str]) -> Iterator[MetricSeen]:
+def _metrics(frame: pd.DataFrame, units: dict[str, str], cadences: dict[str, float]) -> Iterator[MetricSeen]:
     for name, rows in frame.groupby("metric", sort=True):
         finite = rows["value"][np.isfinite(rows["value"])]
         yield MetricSeen(
@@ -174,7 +174,7 @@ def _metrics(frame: pd.DataFrame, units: dict[str, str]) -> Iterator[MetricSeen]
             n_not_finite=len(rows) - len(finite),
             lowest=float(finite.min()) if len(finite) else None,
             highest=float(finite.max()) if len(finite) else None,
-            step_seconds=_step_seconds(rows),
+            step_seconds=_step_seconds(rows) or cadences.get(str(name)),
         )
 
 
@@ -183,6 +183,10 @@ def _step_seconds(rows: pd.DataFrame) -> float | None:
     gaps = ordered.groupby(["entity", "labels"])["time"].diff().dt.total_seconds()
     gaps = gaps[gaps > 0]
     return round(float(gaps.median()), 3) if len(gaps) else None
+
+
+def _cadences(parts: Sequence[tuple[Decoded, Catalog]]) -> dict[str, float]:
+    return {metric: seconds for decoded, _ in parts for metric, seconds in decoded.cadences.items()}
 
 
 def _units(parts: Sequence[tuple[Decoded, Catalog]]) -> dict[str, str]:

@@ -51,6 +51,8 @@ class SampleWriter:
         By record row: first reason, its detail, and how many parts were rejected.
     distributions
         Points of histograms and summaries, beside the samples of their parts.
+    cadences
+        Seconds between two samples of a metric, where the sender says them.
     clocks
         What records of a rekeyed topic say of their sources: (record row, clock).
     """
@@ -62,6 +64,7 @@ class SampleWriter:
         self.skipped: dict[str, int] = {}
         self.noted: dict[str, int] = {}
         self.rejections: dict[int, tuple[str, str, int]] = {}
+        self.cadences: dict[str, float] = {}
         self.clocks: list[tuple[int, SourceClock]] = []
         self.distributions: list[Distribution] = []
         self._series_id, self._time, self._value = array("i"), array("q"), array("d")
