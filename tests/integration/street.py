@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -115,19 +116,25 @@ class RunningJob:
 
     def committed(self, topic: str, partition: int = 0) -> int:
         """How far its group has committed."""
-        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, group_id=self.prefix, enable_auto_commit=False)
-        try:
-            return int(consumer.committed(TopicPartition(topic, partition)) or 0)
-        finally:
-            consumer.close(autocommit=False)
+        with self._asker() as ask:
+            return int(ask.committed(TopicPartition(topic, partition)) or 0)
 
     def wait_for(self, topic: str, offset: int, seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until everything before ``offset`` is committed."""
+        """Wait until everything before ``offset`` is committed, asking by one client: it may take half an hour."""
         deadline = time.monotonic() + seconds
-        while self.committed(topic) < offset:
-            assert self.process.poll() is None, f"it left: {self._log.read_text()[-900:]}"
-            assert time.monotonic() < deadline, f"offset {offset} was not committed within {seconds} s"
-            time.sleep(0.2)
+        with self._asker() as ask:
+            while int(ask.committed(TopicPartition(topic, 0)) or 0) < offset:
+                assert self.process.poll() is None, f"it left: {self._log.read_text()[-900:]}"
+                assert time.monotonic() < deadline, f"offset {offset} was not committed within {seconds} s"
+                time.sleep(0.2)
+
+    @contextmanager
+    def _asker(self) -> Iterator[KafkaConsumer]:
+        asker = KafkaConsumer(bootstrap_servers=self.bootstrap, group_id=self.prefix, enable_auto_commit=False)
+        try:
+            yield asker
+        finally:
+            asker.close(autocommit=False)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> dict[str, Any]:
         """Ask it to leave, see that it does so in time and in good order, and return its accounting."""
