@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
+MINUTES ?= 30
 
-.PHONY: help chaos demo picture setup test lint integration evaluate bench fuzz wire notebooks notebook clean
+.PHONY: help chaos soak demo picture setup test lint integration evaluate bench fuzz wire notebooks notebook clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -39,6 +40,9 @@ integration: setup ## all tests on the real broker, with the whole of the open t
 
 chaos: setup ## over seventy seeded rounds of faults on real processes and a real broker, against a run without (half an hour)
 	@$(BIN)/python -m tests.chaos --rounds 76
+
+soak: setup ## half an hour at 50,000 samples a second with jobs that roll: nothing lost, no memory that grows (MINUTES=30)
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 evaluate: setup ## the accuracy table on the open data, beside plain baselines and published scores (minutes)
 	@$(BIN)/python tests/benchmarks/accuracy.py

@@ -67,12 +67,13 @@ class Round:
         self.folder.mkdir()
         self.name = f"chaos-{seed}-{number}"
         self.client = {"bootstrap_servers": broker.start()}
+        self.n_partitions = 4 if self.kind == "partitions grow" else 2
         self.recoveries, self.plan, self.done = [], "", 0
         self.jobs, self.rekeys = {}, {}  # pid: the nursery that knows it
         self.input = f"{self.name}.samples" if self.kind.startswith("rekey") else self.name
 
     def run(self):
-        create(self.client, self.name, 2)
+        create(self.client, self.name, self.n_partitions)
         # A host is missed after two steps in the rounds with a pause, so that the pause may be short.
         step_ms = 1_000 if self.kind.startswith("idle") else 10_000
         share_late = 0.15 if "late" in self.kind else 0.01
@@ -125,12 +126,13 @@ class Round:
         return [row for row in rows if row[0] == 1]
 
     def grown(self, rows):
-        """Give the topic two more partitions; two hosts go there, and are not silent where they were."""
+        """Give the topic twice as many partitions; two hosts go there, and are not silent where they were."""
+        self.n_partitions = 8
         admin = KafkaAdminClient(**self.client)
-        admin.create_partitions({self.name: 4})
+        admin.create_partitions({self.name: self.n_partitions})
         admin.close()
         self.tend(12.0)
-        moved = {b"web-0": 2, b"web-1": 3}
+        moved = {b"web-0": 6, b"web-1": 7}
         return [(moved.get(key, partition), key, value, time_ms) for partition, key, value, time_ms in rows]
 
     def disturb(self):
@@ -308,7 +310,7 @@ class Round:
         return any((self.folder / "state").glob(f"{place.topic}-{place.partition}-*/{offset:020d}-*.state"))
 
     def places(self, topic=""):
-        return [TopicPartition(topic or self.input, n) for n in range(4 if self.kind == "partitions grow" else 2)]
+        return [TopicPartition(topic or self.input, n) for n in range(self.n_partitions)]
 
     def ends(self):
         """The offset after the last record of each partition; a transaction's marker is no record."""
@@ -332,6 +334,8 @@ class Round:
         verdict = judge(self.client, self.input, self.name, state)
         if self.kind.startswith("rekey"):
             verdict += judge_rekeyed(self.client, self.input, self.name, rows)
+        if self.kind == "partitions grow":  # who moved is not silent
+            verdict["different"] += verdict["silent"]
         return verdict
 
     def fired(self, verdict):

@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.__main__ import WRONG
 from tests.chaos.rounds import KINDS, run_rounds
 
-SLICE = ("kill-soon in-commit", "models and kill after-send", "snapshots flipped")
+SLICE = ("kill-soon in-commit", "models and kill after-send", "snapshots flipped", "state lost")
 
 
 @pytest.mark.timeout(280)
