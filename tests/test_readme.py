@@ -10,6 +10,7 @@ import typer
 import yaml
 
 from pipeline.cli.main import app
+from tests.chaos.rounds import KINDS
 
 ROOT = Path(__file__).parents[1]
 FILES = r"[(`]((?:configs|notebooks|tests|pipeline)/[\w./-]+)[)`]"
@@ -38,6 +39,20 @@ def test_every_target_of_the_readme_exists(target: str) -> None:
 )
 def test_every_file_of_the_readme_exists(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+BREAKS = README.partition("## What if it breaks?")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_round_of_chaos_stands_in_the_table_of_faults(kind: str) -> None:
+    named = re.findall(r"`([^`]+)`", BREAKS)
+    assert kind in named or any(one.endswith("…") and kind.startswith(one[:-1].strip()) for one in named)
+
+
+@pytest.mark.parametrize("law", sorted(set(re.findall(r"`(test_\w+)`", BREAKS))))
+def test_every_test_in_the_table_of_faults_exists(law: str) -> None:
+    assert any(f"def {law}(" in path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
 
 
 def test_the_collector_of_the_readme_keeps_a_host_on_one_partition() -> None:
