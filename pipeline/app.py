@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from models.registry import Registry
 from pipeline.baselines import FEATURE_NAMES
@@ -44,7 +42,6 @@ log = logging.getLogger(__name__)
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 # Seasons stand still when clocks change: the zone's standard time counts, as on this day of no summer time anywhere
 # north, and whatever summer time is in force is taken off.
-STANDARD_DAY = datetime(2024, 1, 15, tzinfo=UTC)
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -78,7 +75,7 @@ def plan_of(settings: Settings) -> Plan:
         silence_least_ms=round(incidents.silence_seconds_min * 1000),
         ephemeral=incidents.ephemeral_classes,
         budget_per_week=detection.alert_budget_per_entity_week,
-        utc_offset_ms=_standard_offset_ms(settings.entities.time_zone),
+        time_zone=settings.entities.time_zone,
         rules=tuple(Rule(**one.model_dump()) for one in detection.rules),
         watch=Watch(settings.watch.include, settings.watch.exclude),
         exhaustion_ms=round(detection.exhaustion_hours * HOUR_MS),
@@ -244,10 +241,3 @@ def _teller() -> Callable[[Summary], None]:
         before, told_at = deepcopy(summary.counts), time.monotonic()
 
     return tell
-
-
-def _standard_offset_ms(time_zone: str) -> int:
-    local = STANDARD_DAY.astimezone(ZoneInfo(time_zone))
-    offset, summer = local.utcoffset(), local.dst()
-    seconds = (offset.total_seconds() if offset else 0.0) - (summer.total_seconds() if summer else 0.0)
-    return round(seconds * 1000)

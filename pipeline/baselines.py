@@ -13,11 +13,12 @@ import numpy.typing as npt
 from pipeline.grid import Wave
 from pipeline.image import Table
 from pipeline.kernels import baseline as k
+from pipeline.kernels.season import N_HOURS, N_SLOTS
+from pipeline.zones import DAY_MS, Zone, hour_of_week
 
 __all__ = ["FEATURE_NAMES", "Features"]
 
-FEATURE_NAMES = ("innovation", "short", "level", "day_level", "seasonal", "beyond", "spread", "flat", "reach")
-DAY_MS = 86_400_000
+FEATURE_NAMES = ("innovation", "short", "level", "day_level", "seasonal", "beyond", "spread", "flat", "reach", "shift")
 HELD_ADAPTATION = 0.1
 
 
@@ -26,18 +27,18 @@ class Features:
 
     Parameters
     ----------
-    utc_offset_ms
-        Added to event time to find the hour of the day.
+    time_zone
+        Whose clock says which hour of the day and of the week it is.
     """
 
-    def __init__(self, utc_offset_ms: int = 0) -> None:
-        self._utc_offset_ms = utc_offset_ms
+    def __init__(self, time_zone: str = "UTC") -> None:
+        self._zone = Zone(time_zone)
         self._state = _empty(64)
         self.n_series = 0
 
-    def obey(self, utc_offset_ms: int) -> None:
-        """Find the hour of the day by another offset from now on."""
-        self._utc_offset_ms = utc_offset_ms
+    def obey(self, time_zone: str) -> None:
+        """Find the hour of the day by another clock from now on."""
+        self._zone = Zone(time_zone)
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
@@ -81,9 +82,11 @@ class Features:
         ndarray of shape (n_rows, len(FEATURE_NAMES))
         """
         out = np.empty((len(wave.series), k.N_FEATURES))
-        slots = ((wave.time_ms + self._utc_offset_ms) % DAY_MS) * (k.N_SLOTS / DAY_MS)
+        local = self._zone.local_ms(wave.time_ms)
+        slots = (local % DAY_MS) * (N_SLOTS / DAY_MS)
         adapt = np.where(hold, HELD_ADAPTATION, 1.0)
-        k.observe(wave.series, wave.value, wave.gap, slots, DAY_MS / step_ms, adapt, self._state, out)
+        cells = (wave.series, wave.value, wave.gap)
+        k.observe(cells, slots, hour_of_week(local), DAY_MS / step_ms, adapt, self._state, out)
         return out
 
     def expectations(self, series: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -108,19 +111,19 @@ class Features:
 
     def pack(self, series: int) -> npt.NDArray[np.float64]:
         """Everything a bundle hands on about one series, as one row."""
-        parts = (self._state.state[series], self._state.season[series].ravel(), self._state.ring[series])
-        return np.concatenate(parts).astype(np.float64)
+        return np.concatenate([array[series].ravel() for array in self._state]).astype(np.float64)
 
     def _unpack(self, series: int, prior: npt.NDArray[np.float64]) -> None:
-        season_at, ring_at = k.N_STATE, k.N_STATE + k.N_SLOTS * 3
-        self._state.state[series] = prior[:season_at]
-        self._state.season[series] = prior[season_at:ring_at].reshape(k.N_SLOTS, 3)
-        self._state.ring[series] = prior[ring_at:]
+        at = 0
+        for array in self._state:
+            array[series] = prior[at : at + array[series].size].reshape(array[series].shape)
+            at += array[series].size
 
 
 def _empty(n_series: int) -> k.BaselineState:
     return k.BaselineState(
         np.zeros((n_series, k.N_STATE)),
-        np.zeros((n_series, k.N_SLOTS, 3), np.float32),
+        np.zeros((n_series, N_SLOTS, 3), np.float32),
+        np.zeros((n_series, N_HOURS), np.int16),
         np.zeros((n_series, k.RING)),
     )

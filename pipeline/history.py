@@ -157,6 +157,7 @@ class History:
         """The median calibration of entities, as of one that has not seen a step: it has a tail, and earns its own."""
         pooled: Floats = np.median(rows, axis=0)
         pooled[[k.SMOOTH, k.N_STEPS]] = 0.0
+        pooled[k.VISIT :] = 0.0
         return pooled
 
     def opened(self, learned: Learned, shift: float) -> int:

@@ -60,8 +60,8 @@ class Judge:
     def __init__(self, plan: Plan, catalog: Catalog, bundle: Bundle | None) -> None:
         self.catalog = catalog
         self.rules = Rules(plan.rules, plan.watch)
-        self.features = Features(plan.utc_offset_ms)
-        self.scoring = Scoring(plan.budget_per_week, bundle)
+        self.features = Features(plan.time_zone)
+        self.scoring = Scoring(plan.budget_per_week, plan.time_zone, bundle)
         self.sets = MetricSets(bundle)
         self.exhaustion = Exhaustion(plan.exhaustion_ms)
         self.incidents = Incidents(plan.incidents)
@@ -69,8 +69,8 @@ class Judge:
 
     def obey(self, plan: Plan) -> None:
         """Let other settings be in force from the next wave on; what was learned is kept."""
-        self.features.obey(plan.utc_offset_ms)
-        self.scoring.obey(plan.budget_per_week)
+        self.features.obey(plan.time_zone)
+        self.scoring.obey(plan.budget_per_week, plan.time_zone)
         self.exhaustion.horizon_ms = plan.exhaustion_ms
         self.rules = Rules(plan.rules, plan.watch)
         for known in self.catalog.since(0, self.features.n_series):

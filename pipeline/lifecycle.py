@@ -167,7 +167,8 @@ class Incidents:
             if not is_over:
                 return None
             life = self.lives[key] = Life(evidence.entity, "behaviour", evidence.time_ms, first_record_offset=offset)
-        _gather(life, evidence, offset, is_over)
+        is_calm = evidence.score < self.plan.resolve_ratio * evidence.threshold
+        _gather(life, evidence, offset, is_over, is_calm or life.status == "quiet")
         if life.status == "quiet":
             return self._maybe_open(key, life, evidence)
         if life.status == "resolved":
@@ -297,7 +298,7 @@ def incident_id(job: str, entity: str, track: str, started_ms: int) -> str:
     return str(uuid5(NAMESPACE, "\x1f".join((job, entity, track, str(started_ms)))))
 
 
-def _gather(life: Life, evidence: Evidence, offset: int, is_over: bool) -> None:
+def _gather(life: Life, evidence: Evidence, offset: int, is_over: bool, is_calm: bool) -> None:
     life.last_record_offset = offset
     if is_over:
         life.over, life.under, life.last_over_ms = life.over + 1, 0, evidence.time_ms
@@ -305,7 +306,7 @@ def _gather(life: Life, evidence: Evidence, offset: int, is_over: bool) -> None:
             life.score, life.threshold = evidence.score, evidence.threshold
         for series, contribution in evidence.blame:
             life.blame[series] = life.blame.get(series, 0.0) + contribution
-    else:
+    elif is_calm:
         life.under += 1
         if life.status == "resolved":
             life.over = 0

@@ -25,7 +25,7 @@ class Plan:
     silence_least_ms: int = 60_000
     ephemeral: tuple[str, ...] = ("pod", "container", "process", "job")
     budget_per_week: float = 1.0
-    utc_offset_ms: int = 0
+    time_zone: str = "UTC"
     exhaustion_ms: int = 259_200_000
     low_mark: float = 0.3
     publish_all_scores: bool = False

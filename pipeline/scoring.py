@@ -8,6 +8,7 @@ week, and from what the entity's last weeks were like.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from pipeline.grid import GridView, Wave
 from pipeline.image import Table
 from pipeline.kernels import baseline as b
 from pipeline.kernels import energy as k
+from pipeline.kernels.season import N_SLOTS
+from pipeline.zones import DAY_MS, Zone
 
 __all__ = ["Scored", "Scoring"]
 
@@ -28,6 +31,8 @@ STEPS_A_RUN = 100.0
 DIGITS = 9
 # no incident is made of what happens every other hour of a quiet fleet
 LEAST_THRESHOLD = 0.02
+# weights of the views in the energy, in the order of ``kernels.energy.excess``
+VIEWS = (1.5, 0.5, 1.0, 0.5, 1.0, 0.5, 0.25, 1.0, 0.25)
 # share of its range within which a series' step counts as one scale at least
 LEAST_REACH = 0.03
 
@@ -59,45 +64,49 @@ class Scoring:
     ----------
     budget
         Incidents an entity and week that people are ready to read.
+    time_zone
+        Whose clock says which time of the day it is.
     bundle
         A trained model whose row scores join the baselines', or None.
     """
 
-    def __init__(self, budget: float, bundle: Bundle | None = None) -> None:
-        self.obey(budget)
+    def __init__(self, budget: float, time_zone: str = "UTC", bundle: Bundle | None = None) -> None:
+        self.obey(budget, time_zone)
         self.swap(bundle)
         self._latest = np.zeros((64, k.N_EXCESS + 1))
         self._state = np.zeros((8, k.N_ENERGY_STATE))
+        self._habits = np.zeros((8, N_SLOTS), np.float32)
         self.n_entities = 0
 
-    def obey(self, budget: float) -> None:
-        """Keep another alert budget from now on."""
-        self._budget = budget
+    def obey(self, budget: float, time_zone: str) -> None:
+        """Keep another alert budget, and go by another clock, from now on."""
+        self._budget, self._zone = budget, Zone(time_zone)
 
     def swap(self, bundle: Bundle | None) -> None:
         """Let another bundle serve from the next wave on; what entities have earned of calibration is kept."""
         self._bundle = bundle if bundle is not None and bundle.has_detector else None
         self._shift = 0.0 if bundle is None else bundle.threshold_shift
-        self._weights = np.array([1.5, 0.5, 1.0, 0.5, 1.0, 0.5, 0.25, 1.0, 1.0 if self._bundle else 0.0])
+        self._weights = np.array([*VIEWS, 1.0 if self._bundle else 0.0])
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
-        return {"latest": Table("series", self._latest), "energy": Table("entity", self._state)}
+        entity = {"energy": Table("entity", self._state), "habits": Table("entity", self._habits)}
+        return {"latest": Table("series", self._latest), **entity}
 
     def adopt(self, n_series: int, priors: list[Floats | None]) -> None:
         """Make room for new series, and for new entities with what a bundle knows of each, or None."""
         self._latest = _grow(self._latest, n_series)
         self._state = _grow(self._state, self.n_entities + len(priors))
+        self._habits = _grow(self._habits, self.n_entities + len(priors))
         for e, prior in enumerate(priors, start=self.n_entities):
             if prior is not None:
-                self._state[e] = prior
+                self._state[e], self._habits[e] = np.split(prior, [k.N_ENERGY_STATE])
                 self._state[e, k.JUDGED_AT] = 0.0
         self.n_entities += len(priors)
 
     def pack(self, entity: int) -> Floats:
         """Everything a bundle hands on about one entity's calibration."""
-        packed: Floats = self._state[entity].copy()
-        return packed
+        return np.concatenate([self._state[entity], self._habits[entity]])
 
     def score(
         self, wave: Wave, features: Floats, grid: GridView, hold: npt.NDArray[np.bool_], window: Floats
@@ -125,8 +134,10 @@ class Scoring:
         seen = self._state[entities, k.N_STEPS]
         decades = np.empty((len(entities), 2))
         wanted = self._wanted(grid.rhythm_ms[entities])
-        groups = (wave.series, wave.time_ms, wave.waited, wave.bounds, np.where(hold, 0.1, 1.0), wanted, window)
-        k.combine(groups, grid.links, excesses, self._latest, self._weights, self._state, decades)
+        slots = self._zone.local_ms(wave.time_ms[wave.bounds[:-1]]) % DAY_MS * N_SLOTS // DAY_MS
+        adapt = np.where(hold, 0.1, 1.0)
+        groups = (wave.series, wave.time_ms, wave.waited, wave.bounds, adapt, wanted, window, slots)
+        k.combine(groups, grid.links, excesses, self._latest, self._weights, (self._state, self._habits), decades)
         judged = ~np.isnan(decades[:, 0])
         decades[~judged] = 0.0, DECADES
         score = np.clip(decades[:, 0] / DECADES, 0.0, 1.0).round(DIGITS)
@@ -146,14 +157,14 @@ def _contribution(features: Floats) -> Floats:
     A step of a small share of the range shown so far carries little blame, however still the series was before.
     """
     step = np.minimum(np.abs(features[:, b.INNOVATION]), np.abs(features[:, b.REACH]) / LEAST_REACH)
-    stuck = 5.0 * np.maximum(features[:, b.FLAT] - 3.0, 0.0)
+    stuck = k.STILL_SCALES * np.maximum(features[:, b.FLAT] - 1.0, 0.0)
     blame: Floats = step + 0.3 * np.abs(features[:, b.LEVEL]) + stuck
     return blame
 
 
-def _grow(array: Floats, n: int) -> Floats:
+def _grow(array: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
     if n <= len(array):
         return array
-    grown = np.zeros((2 * n, array.shape[1]))
+    grown = np.zeros((2 * n, array.shape[1]), array.dtype)
     grown[: len(array)] = array
     return grown

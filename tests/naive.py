@@ -26,17 +26,17 @@ def cells(samples, step, origin):
 
 
 def rates(samples, step, origin):
-    """Closed (time, rate a second) cells of one counter: increases between raw values, resets by a fall."""
+    """Closed (time, rate a second) cells of one counter: increases between raw values; a cell with a fall says nothing."""
     by_cell, last_of_cell = {}, {}
     for (_, a), (t1, b) in pairwise(samples):
         cell = (t1 - origin) // step
-        by_cell[cell] = by_cell.get(cell, 0.0) + (b - a if b >= a else b)
+        by_cell[cell] = by_cell.get(cell, 0.0) + (b - a if b >= a else math.nan)
         last_of_cell[cell] = t1
     out, since = [], samples[0][0]
     for cell in sorted(by_cell):
         out.append((origin + cell * step + step // 2, by_cell[cell] / ((last_of_cell[cell] - since) / 1000)))
         since = last_of_cell[cell]
-    return out[:-1]
+    return [(t, rate) for t, rate in out[:-1] if not math.isnan(rate)]
 
 
 def predict(lags, cov):
@@ -69,12 +69,13 @@ def borders(values):
 
 
 def excess(features):
-    """Excess of each view over its dead zone, of the distance beyond the borders, and of stillness."""
+    """Excess of each view over its dead zone, of the distance beyond the borders, of stillness, and of a shift."""
     views = ((0, 4), (1, 3), (2, 4), (3, 3), (4, 3), (4, 6))
     return [
         *(min(max(abs(features[column]) - zone, 0), 50) for column, zone in views),
         min(10 * abs(features[5]), 500),
-        min(max(features[7] - 3, 0), 50),
+        min(max(10 * (features[7] - 1), 0), 50),
+        min(max(abs(features[9]) - 4, 0), 50),
     ]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.events import Counts, Kind, SampleBatch
 from pipeline.grid import Grid
-from pipeline.kernels import baseline, clock, energy, tail
+from pipeline.kernels import baseline, clock, energy, season, tail
 
 T0 = 1_700_000_000_000
 
@@ -86,7 +86,8 @@ def test_a_forecast_without_variance_is_zero():
 def fresh_state():
     return baseline.BaselineState(
         np.zeros((1, baseline.N_STATE)),
-        np.zeros((1, baseline.N_SLOTS, 3), np.float32),
+        np.zeros((1, season.N_SLOTS, 3), np.float32),
+        np.zeros((1, season.N_HOURS), np.int16),
         np.zeros((1, baseline.RING)),
     )
 
@@ -94,7 +95,8 @@ def fresh_state():
 def step_into(state, values, t, step_ms=60_000, rows_a_day=1440.0):
     out, slot = np.empty((1, baseline.N_FEATURES)), np.array([(t * step_ms) % 86_400_000 / 900_000.0])
     none, ones = np.zeros(1, np.int64), np.ones(1)
-    baseline.observe(none, values[t : t + 1], none, slot, ones * rows_a_day, ones, state, out)
+    hour = np.array([t * step_ms // 3_600_000 % season.N_HOURS])
+    baseline.observe((none, values[t : t + 1], none), slot, hour, ones * rows_a_day, ones, state, out)
     return out[0]
 
 
@@ -132,7 +134,7 @@ def test_excess_is_the_naive_one():
     features = np.random.default_rng(7).normal(scale=9, size=(50, baseline.N_FEATURES))
     out = np.zeros((50, energy.N_EXCESS))
     energy.excess(features, out)
-    assert np.allclose(out[:, :8], [naive.excess(row) for row in features])
+    assert np.allclose(out[:, :9], [naive.excess(row) for row in features])
 
 
 PACES = [energy.SLOW_PACE, energy.QUICK_PACE]

@@ -2,7 +2,8 @@
 
 Every estimate is exponentially weighted (EW), costs O(1) a row, and is updated only after the row was judged with
 what was known before it. Residuals are signed; scales are 1.4826 times the EW mean of absolute residuals, at least
-a share of the range that the series has shown, so that a constant that flickers once is not an infinite surprise.
+a share of the range that the series has shown and of the quantum in which it counts, so that a constant that flickers
+once is not an infinite surprise.
 
 The scales of what passes (innovations) have a memory of weeks, those of levels of half a day. A change that stays is
 learned by the levels within that; the borders between which the series has always been learn it only in a week, so
@@ -17,43 +18,49 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from pipeline.kernels import season as s
+
 ORDER = 4
-N_SLOTS = 96
 RING = 64
 MAD = 1.4826
-# least scale, as a share of the range shown so far
-FLOOR_SHARE = 0.005
+# least scale, as a share of the range shown so far and of the quantum
+FLOOR_SHARE, QUANTUM_SHARE = 0.005, 0.5
+# no change below so small a share of the range is a quantum
+LEAST_QUANTUM = 1e-6
 # half-lives in rows; the borders follow a level beyond them with BORDER, and creep back BORDER_RETURN times as fast
 INNOVATION_SCALE, NEAR_LEVEL, NEAR_MEMORY, SLOW_LEVEL, RHYTHM = 20_000.0, 5.0, 1_440.0, 720.0, 4_320.0
-MIDDLE, BORDER, RANGE = 10.0, 10_080.0, 20_000.0
+MIDDLE, BORDER, RANGE, SHIFT_LEVEL, OFFSET_MEMORY = 10.0, 10_080.0, 20_000.0, 15.0, 720.0
 BORDER_RETURN, BORDER_WARM_UP = 0.001, 10.0
-# half-lives in days of the day's profile, and of the scale of misses in each of its slots
-PROFILE_DAYS, SLOT_SCALE_DAYS = 2.0, 3.0
+# a run of equal values is unusual beyond so many times the longest before, and never before so many rows; what is
+# usual, so many changes tell
+STILL_TIMES, LEAST_STILL, MANY_CHANGES = 2.0, 10.0, 200.0
 # rows before which a series' scales say nothing: its features are 0
 WARM_UP_ROWS = 20
 # what leaves for each row
-INNOVATION, SHORT, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, SPREAD, FLAT, REACH, N_FEATURES = range(10)
-# columns of the float state; LAGS and COV start blocks of ORDER and ORDER + 1 columns
+INNOVATION, SHORT, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, SPREAD, FLAT, REACH, SHIFT, N_FEATURES = range(11)
+# columns of the float state; LAGS, COV and SEASON start blocks of ORDER, ORDER + 1 and season.N_SEASON_STATE columns
 (N_ROWS, LO, HI, FAST, FAST_SCALE, SLOW, SLOW_SCALE, DAY, DAY_SCALE, MISS_SCALE, AWAY_SCALE, SHORT_SPREAD) = range(12)
 (STILL, LONGEST_STILL, BASE, LAST_VALUE, EXPECTED, BAND, RING_AT, MID, LOWER, UPPER, NEAR, NEAR_SCALE) = range(12, 24)
-LAGS = 24
+(MID_AWAY, OFFSET, OFFSET_SCALE, QUANTUM, N_CHANGES) = range(24, 29)
+LAGS = 29
 COV = LAGS + ORDER
-N_STATE = COV + ORDER + 1
-PROFILE, SLOT_SCALE, SLOT_ROWS = range(3)
+SEASON = COV + ORDER + 1
+N_STATE = SEASON + s.N_SEASON_STATE
 
 
 class BaselineState(NamedTuple):
-    """Arrays of one partition: (n_series, N_STATE), (n_series, N_SLOTS, 3), (n_series, RING)."""
+    """Arrays of one partition: (n_series, N_STATE), (n_series, N_SLOTS, 3), (n_series, N_HOURS), (n_series, RING)."""
 
     state: npt.NDArray[np.float64]
-    season: npt.NDArray[np.float32]
+    day: npt.NDArray[np.float32]
+    week: npt.NDArray[np.int16]
     ring: npt.NDArray[np.float64]
 
 
 @njit(cache=True)
-def _weight(n, half_life):
-    """Weight of the newest row: a plain mean until it knows more than half_life says."""
-    return max(1.0 - 0.5 ** (1.0 / half_life), 1.0 / (n + 2.0))
+def _weight(n, half_life, gap):
+    """Weight of the newest row after ``gap`` missing ones: a plain mean until it knows more than half_life says."""
+    return max(1.0 - 0.5 ** ((1.0 + gap) / half_life), 1.0 / (n + 2.0))
 
 
 @njit(cache=True)
@@ -103,55 +110,70 @@ def _remember(row, deviation, weight):
 
 
 @njit(cache=True)
-def _usual(row, season, slot):
-    """What the day's profile says at a fractional slot, straight between slot centres; the slow level where it is mute.
+def _usual(row, day, week, when, rows_a_day):
+    """What hour of the day and of the week say of a row; the slow level where they are mute, and all the first day."""
+    slot, hour = when
+    if row[N_ROWS] < rows_a_day:
+        return row[SLOW]
+    return s.of_day(row[BASE], day, slot, row[SLOW]) + s.of_week(row[SEASON:], week, hour)
 
-    Profiles are 32 bit, so they hold distances from the series' first value: at 1e8 the values themselves are 8 apart.
-    A slow series meets every fourth slot or so: where a neighbour is unknown, the slot speaks alone.
-    """
-    at = slot - 0.5
-    left = int(np.floor(at))
-    share = at - left
-    a, b = season[left % N_SLOTS], season[(left + 1) % N_SLOTS]
-    if a[SLOT_ROWS] > 0.0 and b[SLOT_ROWS] > 0.0:
-        return row[BASE] + (1.0 - share) * a[PROFILE] + share * b[PROFILE]
-    own = season[int(slot)]
-    return row[BASE] + own[PROFILE] if own[SLOT_ROWS] > 0.0 else row[SLOW]
+
+@njit(cache=True)
+def _restless(row):
+    """From 0, for a series that changes every other row at most or was hardly seen, to 1 for one that always does."""
+    changing = 2.0 * row[N_CHANGES] / (row[N_ROWS] + 1.0) - 1.0
+    return max(0.0, changing) * min(1.0, row[N_CHANGES] / MANY_CHANGES)
+
+
+@njit(cache=True)
+def _floor(row):
+    """Below it no scale means anything: a share of the range, half a quantum, and what 64 bits can tell apart."""
+    floor = max(FLOOR_SHARE * (row[HI] - row[LO]), QUANTUM_SHARE * row[QUANTUM] * _restless(row))
+    return max(floor, 1e-14 * max(abs(row[HI]), abs(row[LO])), 1e-12)
+
+
+@njit(cache=True)
+def _at_this_hour(deviation, away):
+    """A deviation from a level, as far as the hour does not explain it."""
+    return min(max(deviation, -abs(away)), abs(away))
 
 
 @njit(cache=True)
 def _beyond(row, floor):
     """Signed distance of the middle level from the borders, in widths of the band between them; 0 within."""
     band = max(row[UPPER] - row[LOWER], 2.0 * floor)
-    return (max(row[MID] - row[UPPER], 0.0) - max(row[LOWER] - row[MID], 0.0)) / band
+    beyond = max(row[MID] - row[UPPER], 0.0) - max(row[LOWER] - row[MID], 0.0)
+    return _at_this_hour(beyond, row[MID_AWAY]) / band
 
 
 @njit(cache=True)
 def _judge(row, slot_season, usual, x, gap, rows_a_day, out):
     """Write the features of one row from what was known before it; returns the residuals that update it."""
-    floor = max(FLOOR_SHARE * (row[HI] - row[LO]), 1e-14 * max(abs(row[HI]), abs(row[LO])))
-    floor = max(floor, 1e-12)
+    floor = _floor(row)
     patience = 1.0 / np.sqrt(1.0 + gap)
-    fast, slow, day, away = x - row[FAST], x - row[SLOW], x - row[DAY], x - usual
+    fast, near, slow, over_day, away = x - row[FAST], x - row[NEAR], x - row[SLOW], x - row[DAY], x - usual
     out[INNOVATION] = fast * patience / max(MAD * row[FAST_SCALE], floor)
     out[REACH] = fast * patience * FLOOR_SHARE / floor
-    near = x - row[NEAR]
     out[SHORT] = near * patience / max(MAD * row[NEAR_SCALE], floor)
-    out[LEVEL] = slow / max(MAD * row[SLOW_SCALE], floor)
-    out[DAY_LEVEL] = day / max(MAD * row[DAY_SCALE], floor)
+    out[LEVEL] = _at_this_hour(slow, away) / max(MAD * row[SLOW_SCALE], floor)
+    out[DAY_LEVEL] = _at_this_hour(over_day, away) / max(MAD * row[DAY_SCALE], floor)
     miss = away - predict(row[LAGS : LAGS + ORDER], row[COV : COV + ORDER + 1])
     scale = row[MISS_SCALE]
-    if slot_season[SLOT_ROWS] > 0.0:
-        scale = 0.5 * (scale + slot_season[SLOT_SCALE])
+    if slot_season[s.SLOT_ROWS] > 0.0:
+        scale = 0.5 * (scale + slot_season[s.SLOT_SCALE])
     row[BAND], row[EXPECTED] = max(MAD * scale, floor), x - miss
     out[SEASONAL] = miss * patience / row[BAND]
-    row[MID] += _weight(row[N_ROWS], MIDDLE) * (x - row[MID])
+    row[MID] += _weight(row[N_ROWS], MIDDLE, gap) * (x - row[MID])
+    row[MID_AWAY] += _weight(row[N_ROWS], MIDDLE, gap) * (away - row[MID_AWAY])
+    row[OFFSET] += _weight(row[N_ROWS], SHIFT_LEVEL, gap) * (away - row[OFFSET])
     # before the first day is over, every hour is beyond what was
-    out[BEYOND] = _beyond(row, floor) * min(1.0, row[N_ROWS] / rows_a_day)
+    known = min(1.0, row[N_ROWS] / rows_a_day)
+    out[BEYOND] = _beyond(row, floor) * known
+    out[SHIFT] = row[OFFSET] / max(MAD * row[OFFSET_SCALE], floor) * known
     out[SPREAD] = np.log((row[SHORT_SPREAD] + floor) / (row[FAST_SCALE] + floor))
     still = row[STILL] + 1.0 if x == row[LAST_VALUE] else 0.0
-    out[FLAT] = still / (row[LONGEST_STILL] + 10.0)
-    return fast, near, slow, day, away, miss
+    out[FLAT] = still / (STILL_TIMES * row[LONGEST_STILL] + LEAST_STILL) * _restless(row)
+    return fast, near, slow, over_day, away, miss
 
 
 @njit(cache=True)
@@ -164,43 +186,58 @@ def _learn_borders(row, adapt):
 
 
 @njit(cache=True)
-def _learn_slot(slot_season, x, miss, rows_a_day, adapt):
-    """Move the profile of one slot of the day, and the scale of the misses in it."""
-    slot_rows = max(1.0, rows_a_day / N_SLOTS)
-    least = 1.0 / (slot_season[SLOT_ROWS] + 1.0)
-    profile = adapt * max(1.0 - 0.5 ** (1.0 / (PROFILE_DAYS * slot_rows)), least)
-    scale = adapt * max(1.0 - 0.5 ** (1.0 / (SLOT_SCALE_DAYS * slot_rows)), least)
-    slot_season[PROFILE] += profile * (x - slot_season[PROFILE])
-    slot_season[SLOT_SCALE] += scale * (abs(miss) - slot_season[SLOT_SCALE])
-    slot_season[SLOT_ROWS] = min(slot_season[SLOT_ROWS] + 1.0, 1e6)
+def _learn_changes(row, x):
+    """Count the run of equal values, or end it; the least change that a series makes is its quantum."""
+    change = abs(x - row[LAST_VALUE])
+    row[LONGEST_STILL] *= 0.5 ** (1.0 / RANGE)
+    if change == 0.0 and row[N_ROWS] > 0.0:
+        row[STILL] += 1.0
+        return
+    row[LONGEST_STILL], row[STILL] = max(row[STILL], row[LONGEST_STILL]), 0.0
+    row[LAST_VALUE] = x
+    if change > LEAST_QUANTUM * (row[HI] - row[LO]):
+        row[QUANTUM] = change if row[QUANTUM] == 0.0 else min(change, row[QUANTUM])
+        row[N_CHANGES] += 1.0
 
 
 @njit(cache=True)
-def _learn(row, slot_season, x, residuals, rows_a_day, adapt):
-    """Update every estimate of one series with a judged row; ``adapt`` < 1 slows it while an incident is open."""
-    fast, near, slow, day, away, miss = residuals
+def _learn(row, x, residuals, gap, rows_a_day, adapt):
+    """Update every level and scale of one series with a judged row; ``adapt`` < 1 slows them during an incident."""
+    fast, near, slow, over_day, away, miss = residuals
     n = row[N_ROWS]
     forget = (row[HI] - row[LO]) * (1.0 - 0.5 ** (1.0 / RANGE))
     row[LO], row[HI] = min(x, row[LO] + forget), max(x, row[HI] - forget)
-    long, rate = adapt * _weight(n, RHYTHM), adapt * _weight(n, SLOW_LEVEL)
-    row[SHORT_SPREAD] += _weight(n, 10.0) * (abs(fast) - row[SHORT_SPREAD])
-    row[FAST_SCALE] += adapt * _weight(n, INNOVATION_SCALE) * (abs(fast) - row[FAST_SCALE])
-    row[NEAR_SCALE] += adapt * _weight(n, NEAR_MEMORY) * (abs(near) - row[NEAR_SCALE])
+    long, rate = adapt * _weight(n, RHYTHM, 0), adapt * _weight(n, SLOW_LEVEL, 0)
+    row[SHORT_SPREAD] += _weight(n, 10.0, 0) * (abs(fast) - row[SHORT_SPREAD])
+    row[FAST_SCALE] += adapt * _weight(n, INNOVATION_SCALE, 0) * (abs(fast) - row[FAST_SCALE])
+    row[NEAR_SCALE] += adapt * _weight(n, NEAR_MEMORY, 0) * (abs(near) - row[NEAR_SCALE])
     row[SLOW_SCALE] += rate * (abs(slow) - row[SLOW_SCALE])
-    row[DAY_SCALE] += adapt * _weight(n, rows_a_day / 2.0) * (abs(day) - row[DAY_SCALE])
+    row[DAY_SCALE] += adapt * _weight(n, rows_a_day / 2.0, 0) * (abs(over_day) - row[DAY_SCALE])
     row[MISS_SCALE] += long * (abs(miss) - row[MISS_SCALE])
     row[AWAY_SCALE] += long * (abs(away) - row[AWAY_SCALE])
+    row[OFFSET_SCALE] += adapt * _weight(n, OFFSET_MEMORY, 0) * (abs(row[OFFSET]) - row[OFFSET_SCALE])
+    if gap >= ORDER:
+        row[LAGS : LAGS + ORDER] = 0.0
     _remember(row, away, long)
-    row[FAST] += _weight(n, 1.0) * fast
-    row[NEAR] += _weight(n, NEAR_LEVEL) * near
+    row[FAST] += _weight(n, 1.0, gap) * fast
+    row[NEAR] += _weight(n, NEAR_LEVEL, gap) * near
     row[SLOW] += rate * slow
-    row[DAY] += adapt * _weight(n, rows_a_day) * day
+    row[DAY] += adapt * _weight(n, rows_a_day, 0) * over_day
     _learn_borders(row, adapt)
-    _learn_slot(slot_season, x - row[BASE], miss, rows_a_day, adapt)
-    row[STILL] = row[STILL] + 1.0 if x == row[LAST_VALUE] else 0.0
-    row[LONGEST_STILL] = max(row[STILL], row[LONGEST_STILL] * 0.5 ** (1.0 / RANGE))
-    row[LAST_VALUE] = x
+    _learn_changes(row, x)
     row[N_ROWS] = n + 1.0
+
+
+@njit(cache=True)
+def _learn_season(row, day, week, when, seen, rows_a_day, adapt):
+    """Let the hour of the day and of the week learn a judged row; ``seen`` is (value, usual value, miss)."""
+    x, usual, miss = seen
+    slot, hour = when
+    state = row[SEASON:]
+    away = x - s.of_day(row[BASE], day, slot, usual)
+    if row[N_ROWS] >= rows_a_day:
+        s.learn_week(state, week, hour, away, rows_a_day, adapt)
+    s.learn_day(day[int(slot)], x - row[BASE], miss, rows_a_day, adapt)
 
 
 @njit(cache=True)
@@ -211,18 +248,33 @@ def _begin(row, x):
 
 
 @njit(cache=True)
-def observe(series, values, gaps, slots, rows_a_day, adapt, b, out):
+def judge_and_learn(b, i, x, when, gap, rows_a_day, adapt, out):
+    """Judge one row of series ``i`` by what was known before it, then learn from it; parameters as in ``observe``."""
+    row, day, week = b.state[i], b.day[i], b.week[i]
+    if row[N_ROWS] == 0.0:
+        _begin(row, x)
+    usual = _usual(row, day, week, when, rows_a_day)
+    residuals = _judge(row, day[int(when[0])], usual, x, gap, rows_a_day, out)
+    if row[N_ROWS] < WARM_UP_ROWS:
+        out[:] = 0.0
+    _learn_season(row, day, week, when, (x, usual, residuals[5]), rows_a_day, adapt)
+    _learn(row, x, residuals, gap, rows_a_day, adapt)
+    b.ring[i, int(row[RING_AT])] = x
+    row[RING_AT] = (row[RING_AT] + 1.0) % RING
+
+
+@njit(cache=True)
+def observe(cells, slots, hours, rows_a_day, adapt, b, out):
     """Judge rows against their baselines, then learn from them.
 
     Parameters
     ----------
-    series : int64[n]
-        Rows of the state; each at most once.
-    values : float64[n]
-    gaps : int64[n]
-        Missing cells since the series' last one.
+    cells : tuple of arrays
+        (series int64[n], each at most once; values float64[n]; gaps int64[n], missing cells since the series' last).
     slots : float64[n]
-        Position in the day, in [0, N_SLOTS).
+        Position in the local day, in [0, N_SLOTS).
+    hours : int64[n]
+        Hour of the local week, in [0, N_HOURS).
     rows_a_day : float64[n]
     adapt : float64[n]
         Factor on every long memory: 1, or less while an incident asks to wait.
@@ -230,15 +282,7 @@ def observe(series, values, gaps, slots, rows_a_day, adapt, b, out):
     out : float64[n, N_FEATURES]
         Filled here.
     """
+    series, values, gaps = cells
     for i in range(series.size):
-        row, x = b.state[series[i]], values[i]
-        if row[N_ROWS] == 0.0:
-            _begin(row, x)
-        slot_season = b.season[series[i], int(slots[i])]
-        usual = _usual(row, b.season[series[i]], slots[i])
-        residuals = _judge(row, slot_season, usual, x, gaps[i], rows_a_day[i], out[i])
-        if row[N_ROWS] < WARM_UP_ROWS:
-            out[i] = 0.0
-        _learn(row, slot_season, x, residuals, rows_a_day[i], adapt[i])
-        b.ring[series[i], int(row[RING_AT])] = x
-        row[RING_AT] = (row[RING_AT] + 1.0) % RING
+        when = (slots[i], hours[i])
+        judge_and_learn(b, series[i], values[i], when, gaps[i], rows_a_day[i], adapt[i], out[i])

@@ -173,7 +173,13 @@ def _gather(g, s, t, start, x):
         if last == 0:
             g.whole[s, SINCE] = t
             return FIRST
-        g.part[s, INCREASE] += x if restarted else x - raw
+        if not restarted:
+            g.part[s, INCREASE] += x - raw
+        elif start > last:  # how long it counts anew is known, what it counted before that is not
+            g.part[s, INCREASE] += x
+            g.whole[s, SINCE] += start - last
+        else:
+            g.part[s, INCREASE] = np.nan
     else:
         if not filled:  # the cell's interval begins with its first delta, however many there are
             g.whole[s, SINCE] = max(g.whole[s, SINCE], start)

@@ -4,6 +4,9 @@ The energy of an entity is a sum of logarithms of mean excesses, so that many sm
 count, and metrics that come or go change it little. Two tails judge it. The slow one, which a fault of days hardly
 teaches, makes the score, so that scores of different weeks and entities can be ranked. The quick one, which knows
 what the last week or two were like, says which energy the alert budget allows; that energy's score is the threshold.
+
+Where the score was over it at the same time of the days before, and soon under it again, the threshold is higher: a
+backup that runs every night, a little sooner or later, is a habit. A score stays what it is, however habitual.
 """
 
 from __future__ import annotations
@@ -12,12 +15,15 @@ import numpy as np
 from numba import njit
 
 from pipeline.kernels import tail as t
-from pipeline.kernels.baseline import BEYOND, DAY_LEVEL, FLAT, INNOVATION, LEVEL, SEASONAL, SHORT
+from pipeline.kernels.baseline import BEYOND, DAY_LEVEL, FLAT, INNOVATION, LEVEL, SEASONAL, SHIFT, SHORT
+from pipeline.kernels.season import N_SLOTS
 
-N_EXCESS = 9
-MODEL_EXCESS = 8
+N_EXCESS = 10
+MODEL_EXCESS = 9
 # a band's width beyond the borders weighs like ten scales
 BAND_SCALES = 10.0
+# and so does a run of equal values as long again as is usual
+STILL_SCALES = 10.0
 EXCESS_CAP = 50.0
 # of a detector of whole windows, beside the views of the series
 WINDOW_WEIGHT = 0.5
@@ -25,7 +31,12 @@ WINDOW_WEIGHT = 0.5
 SMOOTH, N_STEPS, SLOW = range(3)
 QUICK = SLOW + t.N_TAIL
 JUDGED_AT = QUICK + t.N_TAIL
-N_ENERGY_STATE = JUDGED_AT + 1
+# the slot of the day that is visited and the one before it (from 1, 0: none), the most over the threshold in each,
+# and for how many slots in a row there was any
+VISIT = JUDGED_AT + 1
+VISIT_MOST, LEFT, LEFT_MOST, RUN, N_ENERGY_STATE = range(VISIT + 1, VISIT + 6)
+# a habit is learned and lost by so much a day, allows so many times itself, and lasts no longer than so many slots
+HABIT_UP, HABIT_DOWN, HABIT_ALLOWS, LONGEST_HABIT = 0.3, 0.6, 1.5, 16.0
 # before it, baselines know too little for their misses to mean anything
 WARM_UP_STEPS = 30
 SLOW_PACE = t.Pace(0.02, 0.0001, 1.0 / 5_000.0, 1_000.0, 6.0, 5.0, 50.0, 0.15)
@@ -43,7 +54,7 @@ def excess(features, out):
     features : float64[n, N_FEATURES]
     out : float64[n, N_EXCESS]
         Filled here: innovation over 4, short over 3, level over 4, day level over 3, seasonal over 3 and over 6,
-        distance beyond the borders, stillness over 3 of its longest; the last column, a model's, is left alone.
+        distance beyond the borders, stillness beyond what is usual, shift over 4; a model's, the last column, stays.
     """
     for i in range(features.shape[0]):
         f = features[i]
@@ -54,7 +65,8 @@ def excess(features, out):
         out[i, 4] = min(max(abs(f[SEASONAL]) - 3.0, 0.0), EXCESS_CAP)
         out[i, 5] = min(max(abs(f[SEASONAL]) - 6.0, 0.0), EXCESS_CAP)
         out[i, 6] = min(BAND_SCALES * abs(f[BEYOND]), 10.0 * EXCESS_CAP)
-        out[i, 7] = min(max(f[FLAT] - 3.0, 0.0), EXCESS_CAP)
+        out[i, 7] = min(STILL_SCALES * max(f[FLAT] - 1.0, 0.0), EXCESS_CAP)
+        out[i, 8] = min(max(abs(f[SHIFT]) - 4.0, 0.0), EXCESS_CAP)
 
 
 @njit(cache=True)
@@ -76,7 +88,28 @@ def learn_tails(row, energy, adapt):
 
 
 @njit(cache=True)
-def combine(groups, grid, excesses, latest, weights, state, out):
+def habit(habits, slot):
+    """The score that the last days make usual about a slot of the day: the most of the slot and its neighbours."""
+    return HABIT_ALLOWS * max(habits[slot - 1], habits[slot], habits[(slot + 1) % N_SLOTS])
+
+
+@njit(cache=True)
+def learn_habit(row, habits, slot, decades, is_over):
+    """Note a score over the threshold; a slot is taken in when the next one is over too, or a fault excused itself."""
+    if row[VISIT] != slot + 1.0:
+        row[RUN] = row[RUN] + 1.0 if row[VISIT_MOST] > 0.0 else 0.0
+        if row[LEFT] > 0.0:
+            left = int(row[LEFT]) - 1
+            more = (row[LEFT_MOST] if row[RUN] <= LONGEST_HABIT else 0.0) - habits[left]
+            habits[left] += (HABIT_UP if more > 0.0 else HABIT_DOWN) * more
+        row[LEFT], row[LEFT_MOST] = row[VISIT], row[VISIT_MOST]
+        row[VISIT], row[VISIT_MOST] = slot + 1.0, 0.0
+    if is_over:
+        row[VISIT_MOST] = max(row[VISIT_MOST], decades)
+
+
+@njit(cache=True)
+def combine(groups, grid, excesses, latest, weights, states, out):
     """Join the series of each entity of a wave into a smoothed energy and its tail probability.
 
     An entity is judged once at a time, with what all of its series said last: a group that is not newer than the last
@@ -86,18 +119,21 @@ def combine(groups, grid, excesses, latest, weights, state, out):
     ----------
     groups : tuple of arrays
         (series int64[n], time_ms int64[n], waited bool[n], bounds int64[m + 1], adapt float64[m],
-        wanted decades float64[m], excess of each entity's window float64[m]).
+        wanted decades float64[m], excess of each entity's window float64[m],
+        slot of the local day int64[m]).
     grid : tuple of arrays
         (entity of series, next series, step of series, first series of entity).
     excesses : float64[n, N_EXCESS]
     latest : float64[n_series, N_EXCESS + 1]
         Last excesses of each series, and in the last column when.
     weights : float64[N_EXCESS]
-    state : float64[n_entities, N_ENERGY_STATE]
+    states : tuple of arrays
+        (float64[n_entities, N_ENERGY_STATE], habits float32[n_entities, N_SLOTS]).
     out : float64[m, 2]
         -log10 of the tail probability of each group, and of its threshold, filled here; NaN where it is not judged.
     """
-    series, times, waited, bounds, adapt, wanted, window = groups
+    series, times, waited, bounds, adapt, wanted, window, slots = groups
+    state, habits = states
     entity_of, next_series, steps, first_series = grid
     total = np.empty(N_EXCESS)
     for i in range(bounds.size - 1):
@@ -126,5 +162,8 @@ def combine(groups, grid, excesses, latest, weights, state, out):
         row = state[e]
         row[SMOOTH] += max(SMOOTHING, 1.0 / (row[N_STEPS] + 2.0)) * (energy - row[SMOOTH])
         energy += SMOOTH_WEIGHT * row[SMOOTH]
-        out[i, 0], out[i, 1] = verdict(row, energy, wanted[i])
+        decades, allowed = verdict(row, energy, wanted[i])
+        out[i, 0], out[i, 1] = decades, max(allowed, habit(habits[e], slots[i]))
+        warm = row[N_STEPS] >= WARM_UP_STEPS
+        learn_habit(row, habits[e], slots[i], decades, warm and decades >= allowed)
         learn_tails(row, energy, adapt[i])
