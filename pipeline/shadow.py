@@ -35,7 +35,10 @@ class Shadow:
 
     def __init__(self, stream: PartitionStream, challenger: Bundle) -> None:
         self._stream, self._challenger = stream, challenger
-        self._scoring, self._sets = Scoring(stream.plan.budget_per_week, stream.plan.time_zone, challenger), MetricSets(challenger)
+        self._scoring, self._sets = (
+            Scoring(stream.plan.budget_per_week, stream.plan.time_zone, challenger),
+            MetricSets(challenger),
+        )
         self._begin_like(stream)
         self._incidents = Incidents(stream.plan.incidents)
         behaviour = {key: life for key, life in stream.incidents.lives.items() if key[1] == "behaviour"}
