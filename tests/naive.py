@@ -26,7 +26,7 @@ def cells(samples, step, origin):
 
 
 def rates(samples, step, origin):
-    """Closed (time, rate a second) cells of one counter: increases between raw values; a cell with a fall says nothing."""
+    """Closed (time, rate a second) cells of one counter: increases of raw values; none where one fell."""
     by_cell, last_of_cell = {}, {}
     for (_, a), (t1, b) in pairwise(samples):
         cell = (t1 - origin) // step
