@@ -18,9 +18,12 @@ import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 from scipy import stats
 
+from pipeline.app import plan_of
 from pipeline.kafka.broker import EmbeddedBroker, kafka_home
 from pipeline.kafka.topics import create
 from pipeline.kafka.writer import Writer
+from pipeline.settings import load
+from pipeline.warm import compile_kernels
 from tests.benchmarks.fleet import METRICS_PER_HOST, Fleet
 
 TOPIC, N_PARTITIONS, N_JOBS = "soak", 4, 2
@@ -152,6 +155,7 @@ def main():
     asked.add_argument("--warm-up-seconds", type=float, default=120, help="of each process, left out of the slope")
     asked.add_argument("--keep", type=Path, help="leave logs here")
     given = asked.parse_args()
+    compile_kernels(plan_of(load(None, []).settings))  # once, here: not by both jobs while their time runs
     with tempfile.TemporaryDirectory(dir=given.keep) as scratch:
         jobs, n_sent, rolls, took, lag = soak(given, Path(scratch))
     sent = n_sent * METRICS_PER_HOST
