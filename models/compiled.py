@@ -8,15 +8,17 @@ arrays once, check every index in them (a model file is input like any other) an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.ensemble import IsolationForest
 
 from models.kernels import forest as trees
 from models.kernels import nearest
+
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.ensemble import IsolationForest
 
 __all__ = ["CompiledForest", "CompiledKMeans", "Scorer", "ScorerRefused", "compile_scorer"]
 
@@ -90,6 +92,9 @@ def compile_scorer(estimator: Any) -> Scorer:
     ScorerRefused
         If the estimator is of another kind or not fitted, or an index in it points outside of its arrays.
     """
+    from sklearn.cluster import KMeans, MiniBatchKMeans  # late: a job that serves no estimator is up a second sooner
+    from sklearn.ensemble import IsolationForest
+
     if isinstance(estimator, IsolationForest):
         return _compiled_forest(estimator)
     if isinstance(estimator, KMeans | MiniBatchKMeans):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -162,3 +164,8 @@ def test_what_is_not_fitted_or_of_another_kind_is_refused() -> None:
         compile_scorer(KMeans())
     with pytest.raises(ScorerRefused, match="LocalOutlierFactor has no compiled scorer; there are IsolationForest"):
         compile_scorer(LocalOutlierFactor())
+
+
+def test_a_job_that_serves_no_estimator_is_up_without_scikit_learn_and_pandas():
+    loaded = "import sys, pipeline.app; print([name for name in ('sklearn', 'pandas') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "[]\n"
