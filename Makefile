@@ -51,7 +51,7 @@ evaluate: setup ## the accuracy table on the open data, beside plain baselines a
 	@$(BIN)/python tests/benchmarks/behaviour.py --readme
 
 bench: setup ## how fast: decoders, compiled scorers, grid to incidents, both sides of each ratio in one run (minutes)
-	@$(BIN)/python tests/benchmarks/speed.py
+	@$(BIN)/python -m tests.benchmarks.speed
 
 fuzz: setup ## meddle with records of real senders for a minute; none may end as an exception
 	@$(BIN)/python tests/fuzz.py

@@ -26,6 +26,7 @@ from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Change, Committed, Partition, Source
 from pipeline.overview import Introduction
 from pipeline.patience import Patience
+from pipeline.quiet import swept
 from pipeline.state.snapshot import Mark
 from pipeline.stream import StepResult
 from pipeline.takeover import JobPlan, Parts, TakeOver
@@ -156,7 +157,7 @@ class Job:
     def _serve(self) -> None:
         """Open the clients and cycle. The sink comes first: opening it ends what a former owner left open."""
         self._works, self._waiting = {}, deque()
-        with closing(self._parts.sink()) as sink, closing(self._parts.source()) as source:
+        with closing(self._parts.sink()) as sink, closing(self._parts.source()) as source, swept() as sweeper:
             take_over = TakeOver(self._parts, self._plan, source, sink, self._tell)
             while not self._patience.stopping:
                 batches = source.poll(self._plan.poll_timeout_ms, self._plan.max_poll_records)
@@ -168,6 +169,7 @@ class Job:
                 self._cycle(batches, source, sink)
                 self._beside.follow({place: work for place, work in self._works.items() if work.live})
                 self._keep(source)
+                sweeper.sweep()
                 self._introduction.say(self.summary.counts, (work.stream for work in self._works.values()))
                 if time.monotonic() - self._told_at >= self._plan.summary_every_seconds:
                     self._report(source)

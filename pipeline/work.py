@@ -114,11 +114,14 @@ class Work:
         """
         if not len(records):
             return []
-        fit = [row for row, offset in enumerate(records.offsets) if offset not in self.culprits]
-        kept = records if len(fit) == len(records) else _picked(records, fit)
+        kept = self._without_culprits(records) if self.culprits else records
         results = self._searched(kept) if self.careful else [self._step(kept)] if len(kept) else []
         self.at = records.offsets[-1] + 1
         return results
+
+    def _without_culprits(self, records: Records) -> Records:
+        fit = [row for row, offset in enumerate(records.offsets) if offset not in self.culprits]
+        return records if len(fit) == len(records) else _picked(records, fit)
 
     def decide(self, kind: str, value: dict[str, Any]) -> tuple[Decision, StepResult]:
         """Take a decision here, before the next record, and obey it."""
