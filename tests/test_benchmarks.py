@@ -81,3 +81,12 @@ def test_the_readme_shows_the_accuracy_that_was_measured(monkeypatch):
     table = cases.BEGIN + "\n" + "\n".join(cases.markdown(results)) + "\n" + cases.END
     assert table in (ROOT / "README.md").read_text()
     assert set(results["sets"]) == {"cold", "kpi", "smd", "smd-test", "nab"}
+
+
+def test_the_readme_shows_the_speed_that_was_measured():
+    from benchmarks.speed import table
+
+    results = json.loads((ROOT / "tests/benchmarks/results.json").read_text())
+    shown = table.BEGIN + "\n" + "\n".join(table.markdown(results)) + "\n" + table.END
+    assert shown in (ROOT / "README.md").read_text()
+    assert results["settings"] in shown

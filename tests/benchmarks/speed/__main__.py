@@ -73,7 +73,7 @@ def start() -> Figures:
 def end_to_end() -> Figures:
     """Topics worked off, exactly once, job and broker beside each other."""
     found: Figures = {}
-    for points, n_series, steps in ((500, 20_000, 200), (100, 20_000, 150), (1, 2_000, 150)):
+    for points, n_series, steps in ((500, 20_000, 120), (100, 20_000, 80), (1, 2_000, 100)):
         with street.broker() as (bootstrap, pid):
             name = "json" if points == 1 else f"otlp-{points}"
             fleet = Fleet(n_series, points)
