@@ -71,6 +71,7 @@ def plan_of(settings: Settings) -> Plan:
         dialect=dialect_of(settings),
         max_series=settings.entities.max_series_per_partition,
         max_future_ms=round(settings.grid.max_future_seconds * 1000),
+        late_steps=settings.grid.late_steps,
         silence_rhythms=incidents.silence_rhythms,
         silence_least_ms=round(incidents.silence_seconds_min * 1000),
         ephemeral=incidents.ephemeral_classes,

@@ -29,20 +29,31 @@ class Features:
     ----------
     time_zone
         Whose clock says which hour of the day and of the week it is.
+    n_undo
+        How many rows of a series can be undone.
     """
 
-    def __init__(self, time_zone: str = "UTC") -> None:
-        self._zone = Zone(time_zone)
-        self._state = _empty(64)
+    def __init__(self, time_zone: str = "UTC", n_undo: int = 0) -> None:
+        self._zone, self._n_undo = Zone(time_zone), n_undo
+        self._state = _empty(64, n_undo)
         self.n_series = 0
 
-    def obey(self, time_zone: str) -> None:
-        """Find the hour of the day by another clock from now on."""
-        self._zone = Zone(time_zone)
+    def obey(self, time_zone: str, n_undo: int) -> None:
+        """Work by other settings from now on; parameters as at construction. No row before can be undone."""
+        self._zone, self._n_undo = Zone(time_zone), n_undo
+        self._state = self._state._replace(undo=_empty(len(self._state.state), n_undo).undo)
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
-        return {name: Table("series", array) for name, array in self._state._asdict().items()}
+        # a ring is overwritten with the same rows again, and the profile of the day is undone slot by slot
+        others = ("day", "ring", "undo")
+        return {
+            name: Table("series", array, settles=name not in others) for name, array in self._state._asdict().items()
+        }
+
+    def rewind(self, series: npt.NDArray[np.int64], n_rows: npt.NDArray[np.float64]) -> None:
+        """Undo in the profiles of the day what rows after the first ``n_rows`` of each series changed."""
+        k.rewind(series, n_rows, self._state)
 
     def adopt_series(self, priors: list[npt.NDArray[np.float64] | None]) -> None:
         """Make room for new series, each with what a bundle knows of it, or None.
@@ -54,7 +65,7 @@ class Features:
         """
         n = self.n_series + len(priors)
         if n > len(self._state.state):
-            grown = _empty(2 * n)
+            grown = _empty(2 * n, self._n_undo)
             for name, old in self._state._asdict().items():
                 getattr(grown, name)[: len(old)] = old
             self._state = grown
@@ -111,19 +122,20 @@ class Features:
 
     def pack(self, series: int) -> npt.NDArray[np.float64]:
         """Everything a bundle hands on about one series, as one row."""
-        return np.concatenate([array[series].ravel() for array in self._state]).astype(np.float64)
+        return np.concatenate([array[series].ravel() for array in self._state[:-1]]).astype(np.float64)
 
     def _unpack(self, series: int, prior: npt.NDArray[np.float64]) -> None:
         at = 0
-        for array in self._state:
+        for array in self._state[:-1]:  # what can be undone here is nobody else's matter
             array[series] = prior[at : at + array[series].size].reshape(array[series].shape)
             at += array[series].size
 
 
-def _empty(n_series: int) -> k.BaselineState:
+def _empty(n_series: int, n_undo: int) -> k.BaselineState:
     return k.BaselineState(
         np.zeros((n_series, k.N_STATE)),
         np.zeros((n_series, N_SLOTS, 3), np.float32),
         np.zeros((n_series, N_HOURS), np.int16),
         np.zeros((n_series, k.RING)),
+        np.zeros((n_series, n_undo, 4), np.float32),
     )

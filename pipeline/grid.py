@@ -8,8 +8,9 @@ entity; the partition clock serves silence only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,13 @@ import numpy.typing as npt
 from pipeline.events import Counts, SampleBatch
 from pipeline.image import Table
 from pipeline.kernels import arrival
-from pipeline.kernels import clock as k
+from pipeline.kernels import horizon as h
+from pipeline.kernels import layout as k
 from pipeline.kernels import silence as q
+from pipeline.kernels.clock import close_due
+from pipeline.room import empty_rows, empty_state, grown
 
-__all__ = ["Closed", "Grid", "GridView", "Silence", "Wave"]
+__all__ = ["Closed", "Grid", "GridView", "Rewound", "Silence", "Wave"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -33,6 +37,7 @@ class Wave:
 
     All arrays have shape (n_rows,) except ``bounds`` (n_groups + 1,): rows of group i are bounds[i]:bounds[i + 1].
     ``waited`` marks rows of before the step of their series was known: they come late, and without their neighbours.
+    ``settled`` is 1 + the copy into which the row's entity is to be settled after this wave, 0 at most rows.
     """
 
     series: Ints
@@ -41,6 +46,7 @@ class Wave:
     gap: Ints
     record: Ints
     waited: npt.NDArray[np.bool_]
+    settled: Ints
     value: Floats
     bounds: Ints
 
@@ -57,11 +63,24 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewound:
+    """Entities that late samples took back, each with the settled copy, and the row of the record that did it."""
+
+    entities: Ints
+    copies: Ints
+    records: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
-    """What left the grid in one call: closed cells in waves, and notices of silence."""
+    """What left the grid in one go: closed cells in waves, and notices of silence.
+
+    Where there are rewound entities, the waves are theirs: all since they were settled, with the late samples.
+    """
 
     waves: list[Wave]
     silences: list[Silence]
+    rewound: Rewound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +104,29 @@ class Grid:
         A sample further ahead of its own record's timestamp than this is refused.
     silence_rhythms, silence_least_ms
         An entity is silent once the partition clock outran its last record by so many of its rhythms, and by so much.
+    horizon
+        How many steps of its entity's finest rhythm a sample may be late, to be taken as if it were not; 0: none.
     """
 
-    def __init__(self, max_future_ms: int = 3_600_000, silence_rhythms: int = 6, silence_least_ms: int = 60_000):
-        self.obey(max_future_ms, silence_rhythms, silence_least_ms)
+    def __init__(
+        self,
+        max_future_ms: int = 3_600_000,
+        silence_rhythms: int = 6,
+        silence_least_ms: int = 60_000,
+        horizon: int = 0,
+    ) -> None:
         self.n_series = 0
         self.n_entities = 0
         self.n_samples = 0
-        self._state = _empty_state(64, 8)
-        self._out = _empty_rows(64, 64)
+        self._state = empty_state(64, 8, horizon)
+        self.obey(max_future_ms, silence_rhythms, silence_least_ms, horizon)
+        self._out = empty_rows(64, 64, 8)
 
-    def obey(self, max_future_ms: int, silence_rhythms: int, silence_least_ms: int) -> None:
-        """Work by other limits from now on; parameters as at construction."""
+    def obey(self, max_future_ms: int, silence_rhythms: int, silence_least_ms: int, horizon: int) -> None:
+        """Work by other limits from now on; parameters as at construction. No late sample reaches back beyond here."""
+        self.forget()
+        self.horizon = horizon
+        self._state = grown(self._state, self.n_series, self.n_entities, horizon)
         self.limits = (max_future_ms, silence_rhythms, silence_least_ms, LOOK_MS)
 
     @property
@@ -127,6 +157,8 @@ class Grid:
                 "entity", state.entity, ((k.GROUP_AT, -1), (k.WAVE, 0), (k.RANK_MAX, -1)), (k.FIRST_SERIES,)
             ),
             "ears": Table("entity", state.ears),
+            "edges": Table("entity", state.edges),
+            "settled_entity": Table("entity", state.settled_entity),
             "clock": Table("partition", state.clock[None], (), (q.TOP_ENTITY,)),
         }
 
@@ -145,7 +177,7 @@ class Grid:
             For each new entity, in order of id, whether it is of a kind that comes and goes, so that nobody misses it.
         """
         n_series, n_entities = self.n_series + len(entity_of), self.n_entities + len(ephemeral)
-        self._state = _grow(self._state, n_series, n_entities)
+        self._state = grown(self._state, n_series, n_entities, self.horizon)
         whole, entity = self._state.whole, self._state.entity
         self._state.ears[self.n_entities : n_entities, q.EPHEMERAL] = ephemeral
         for s, e in enumerate(entity_of, start=self.n_series):
@@ -153,8 +185,12 @@ class Grid:
             entity[e, k.FIRST_SERIES] = s
         self.n_series, self.n_entities = n_series, n_entities
 
-    def push(self, samples: SampleBatch, record_times: Ints, counts: Counts) -> Closed:
-        """Take decoded samples and hand out the cells that they close.
+    def push(self, samples: SampleBatch, record_times: Ints, counts: Counts) -> Iterator[Closed]:
+        """Take decoded samples and hand out the cells that they close, to be used before the next are asked for.
+
+        1. samples are taken in order; those of an entity to which a late one came wait from the next record on;
+        2. such entities go back to where they were settled, and take all their samples since in order of time;
+        3. then come the samples that waited, of which some may be late again.
 
         Parameters
         ----------
@@ -169,12 +205,45 @@ class Grid:
         columns = (samples.series_id, samples.time, samples.start, samples.value, samples.kind)
         ordered = tuple(np.ascontiguousarray(column[order]) for column in columns)
         records = samples.record[order]
-        self._reset_out(len(samples))
-        self.n_samples += len(samples)
-        first = self.n_samples - len(samples)
-        arrival.push(self._state, self.n_entities, (*ordered, record_times[records]), (*self.limits, first), self._out)
-        _account(counts, self._out.counts, len(samples))
-        return self._collect(first, records)
+        batch = (*ordered, record_times[records], records)
+        n, at = len(records), 0
+        first = self._begin(n)
+        counts.decoded += n
+        while True:
+            limits = (*self.limits, self.horizon, first, at)
+            at = arrival.push(self._state, self.n_entities, batch, limits, self._out)
+            yield self._collect(first, records, counts)
+            is_done = at == n and not self._out.used[2]
+            while self._out.used[2]:
+                deferred = self._out.deferred[: self._out.used[3]].copy()
+                yield self._replay(counts)
+                first = self._begin(n)
+                arrival.resume(self._state, batch, deferred, self.horizon, first, self._out)
+                yield self._collect(first, records, counts)
+            if is_done:
+                return
+            first = self._begin(n)
+
+    def _replay(self, counts: Counts) -> Closed:
+        """Take the called entities back to where they were settled, and all their samples since again."""
+        entities, by_records = self._out.called[: self._out.used[2]].T.copy()
+        rewound = Rewound(entities, self._state.edges[entities, k.OLDER], by_records)
+        n = int(h.count_logged(self._state, entities))
+        samples, values = np.empty((n, 4), np.int64), np.empty(n)
+        first = self._begin(n)
+        h.rewind(self._state, entities, samples, values, self._out.counts)
+        order = np.lexsort((samples[:, 1], samples[:, 3]))
+        samples, values = samples[order], values[order]
+        arrival.replay(self._state, samples, values, self.horizon, first, self._out)
+        return replace(self._collect(first, rewound.records[samples[:, 3]], counts), rewound=rewound)
+
+    def watermark_ms(self, entity: int) -> int:
+        """The newest event time of an entity, ms since 1970."""
+        return int(self._state.entity[entity, k.WATERMARK])
+
+    def forget(self) -> None:
+        """Give up all settled copies: no late sample reaches back beyond here."""
+        h.forget_all(self._state, self.n_entities)
 
     def would_miss(self, clock_ms: int) -> bool:
         """Whether an entity would be missed if the partition clock stood at ``clock_ms``."""
@@ -183,10 +252,9 @@ class Grid:
 
     def tick(self, clock_ms: int) -> Closed:
         """Advance the partition clock without a record, and find who is missed then."""
-        self._reset_out(0)
-        self.n_samples += 1
-        q.tick(self._state, self.n_entities, clock_ms, self.limits[1:3], self.n_samples - 1, self._out)
-        return self._collect(self.n_samples - 1, np.zeros(1, np.int32))
+        first = self._begin(1)
+        q.tick(self._state, self.n_entities, clock_ms, self.limits[1:3], first, self._out)
+        return self._collect(first, np.zeros(1, np.int32), Counts())
 
     def call_roll(self) -> None:
         """Expect no entity until it is heard again: records may go to other partitions from now on.
@@ -197,25 +265,30 @@ class Grid:
 
     def flush(self) -> Closed:
         """Close every open cell: the end of a recording, never of a live stream."""
-        self._reset_out(0)
+        first = self._begin(self.n_entities)
         for e in range(self.n_entities):
-            k.close_due(self._state, e, 2**61, self.n_samples + e, self._out)
-        return self._collect(self.n_samples, np.zeros(max(1, self.n_entities), np.int32))
+            close_due(self._state, e, 2**61, first + e, self._out)
+        return self._collect(first, np.zeros(max(1, self.n_entities), np.int32), Counts())
 
-    def _reset_out(self, n_samples: int) -> None:
+    def _begin(self, n_samples: int) -> int:
+        """Make room for what so many samples can lead to; returns the number of the first of them."""
         self._state.entity[: self.n_entities, k.WAVE] = 0
         self._state.entity[: self.n_entities, k.RANK_MAX] = -1
         # A cell that closes was open before, or filled in this call: by a sample of it, or by the samples that waited
         # for the rhythm of their series, which one of them teaches. Who falls silent twice has spoken in between.
         n_rows = n_samples + self.n_series + (k.N_LEARN - 1) * min(n_samples, self.n_series)
         n_notices = 2 * n_samples + self.n_entities
-        if len(self._out.values) < n_rows or len(self._out.notices) < n_notices:
-            self._out = _empty_rows(2 * n_rows, 2 * n_notices)
+        out = self._out
+        if len(out.values) < n_rows or len(out.notices) < n_notices or len(out.called) < self.n_entities:
+            self._out = empty_rows(2 * n_rows, 2 * n_notices, 2 * self.n_entities)
         self._out.used[:] = 0
         self._out.counts[:] = 0
+        self.n_samples += n_samples
+        return self.n_samples - n_samples
 
-    def _collect(self, first: int, records: npt.NDArray[np.int32]) -> Closed:
-        n_rows, n_notices = (int(n) for n in self._out.used)
+    def _collect(self, first: int, records: npt.NDArray[Any], counts: Counts) -> Closed:
+        _account(counts, self._out.counts)
+        n_rows, n_notices = (int(n) for n in self._out.used[:2])
         rows, values = self._out.rows[:n_rows], self._out.values[:n_rows]
         rows[:, k.ROW_TRIGGER] = records[rows[:, k.ROW_TRIGGER] - first]
         notices = self._out.notices[:n_notices]
@@ -233,7 +306,8 @@ class Grid:
         if not len(rows):
             return
         cuts = np.flatnonzero(np.diff(rows[:, k.ROW_WAVE], prepend=-1, append=2**62))
-        time_ms, gap, record = (np.ascontiguousarray(rows[:, c]) for c in (k.ROW_TIME, k.ROW_GAP, k.ROW_TRIGGER))
+        columns = (k.ROW_TIME, k.ROW_GAP, k.ROW_TRIGGER, k.ROW_SETTLED)
+        time_ms, gap, record, settled = (np.ascontiguousarray(rows[:, c]) for c in columns)
         waited = rows[:, k.ROW_WAITED] != 0
         # groups begin where the entity changes, and with each wave
         begins = np.diff(entity, prepend=-1) != 0
@@ -242,14 +316,11 @@ class Grid:
         first = np.searchsorted(groups, cuts)
         for i, (a, b) in enumerate(pairwise(cuts.tolist())):
             bounds = groups[first[i] : first[i + 1] + 1] - a
-            part = slice(a, b)
-            yield Wave(
-                series[part], entity[part], time_ms[part], gap[part], record[part], waited[part], values[part], bounds
-            )
+            whole = (series[a:b], entity[a:b], time_ms[a:b], gap[a:b], record[a:b], waited[a:b], settled[a:b])
+            yield Wave(*whole, values[a:b], bounds)
 
 
-def _account(counts: Counts, fates: Ints, n_samples: int) -> None:
-    counts.decoded += n_samples
+def _account(counts: Counts, fates: Ints) -> None:
     counts.on_grid += int(fates[k.ON_GRID])
     counts.replaced += int(fates[k.REPLACED])
     counts.duplicate += int(fates[k.DUPLICATE])
@@ -258,50 +329,3 @@ def _account(counts: Counts, fates: Ints, n_samples: int) -> None:
     counts.stale_or_non_finite += int(fates[k.NON_FINITE])
     counts.refused += int(fates[k.REFUSED])
     counts.waiting += int(fates[k.WAITING])
-
-
-def _empty_state(n_series: int, n_entities: int) -> k.GridState:
-    whole = np.zeros((n_series, k.N_SERIES_COLUMNS), np.int64)
-    whole[:, [k.CELL, k.CLOSED]] = k.NO_CELL
-    whole[:, k.FILLED] = k.NO_CELL - 1
-    whole[:, k.RANK_AT] = -1
-    entity = np.zeros((n_entities, k.N_ENTITY_COLUMNS), np.int64)
-    entity[:, k.DUE] = 2**62
-    entity[:, [k.FIRST_SERIES, k.GROUP_AT]] = -1
-    clock = np.zeros(q.N_CLOCK_COLUMNS, np.int64)
-    clock[q.TOP_ENTITY] = -1
-    pending = (n_series, k.N_LEARN)
-    return k.GridState(
-        np.zeros(n_series, np.uint8),
-        whole,
-        np.zeros((n_series, k.N_VALUE_COLUMNS)),
-        np.zeros(pending, np.int64),
-        np.zeros(pending, np.int64),
-        np.zeros(pending),
-        entity,
-        np.zeros((n_entities, q.N_EAR_COLUMNS), np.int64),
-        clock,
-    )
-
-
-def _grow(state: k.GridState, n_series: int, n_entities: int) -> k.GridState:
-    """Double the room until it fits; what is there keeps its place."""
-    had_series, had_entities = len(state.kinds), len(state.entity)
-    if n_series <= had_series and n_entities <= had_entities:
-        return state
-    room = max(had_series, 2 * n_series if n_series > had_series else 0)
-    entities = max(had_entities, 2 * n_entities if n_entities > had_entities else 0)
-    grown = _empty_state(room, entities)
-    for name, old in state._asdict().items():
-        getattr(grown, name)[: len(old)] = old
-    return grown
-
-
-def _empty_rows(n_rows: int, n_notices: int) -> k.GridRows:
-    return k.GridRows(
-        np.zeros((n_rows, k.N_ROW_COLUMNS), np.int64),
-        np.zeros(n_rows),
-        np.zeros((n_notices, q.N_NOTICE_COLUMNS), np.int64),
-        np.zeros(2, np.int64),
-        np.zeros(8, np.int64),
-    )

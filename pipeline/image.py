@@ -33,12 +33,15 @@ class Table(NamedTuple):
         Columns that mean nothing between two calls, with the value that they then have.
     links
         Columns that hold ids of series or entities.
+    settles
+        Whether late data takes rows back by a settled copy; False where they are taken back otherwise, or need not be.
     """
 
     axis: Axis
     array: npt.NDArray[Any]
     scratch: tuple[tuple[int, int], ...] = ()
     links: tuple[int, ...] = ()
+    settles: bool = True
 
 
 @dataclass(frozen=True, slots=True)

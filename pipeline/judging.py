@@ -17,21 +17,28 @@ from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.catalog import Catalog
 from pipeline.events import ScoreRow
 from pipeline.exhaustion import Exhaustion
-from pipeline.grid import GridView, Silence, Wave
+from pipeline.grid import GridView, Rewound, Silence, Wave
+from pipeline.hindsight import Hindsight
 from pipeline.image import Table
+from pipeline.kernels.baseline import N_ROWS
+from pipeline.kernels.horizon import members
 from pipeline.kernels.silence import FELL_SILENT, MOVED
-from pipeline.lifecycle import Change, Evidence, Incidents
+from pipeline.life import Change, Life, Told
+from pipeline.lifecycle import Evidence, Incidents
 from pipeline.narrative import kind_of
 from pipeline.plan import Plan
+from pipeline.room import undo_room
 from pipeline.rules import Rules
 from pipeline.scoring import Scored, Scoring
 from pipeline.sets import MetricSets
+from pipeline.settled import Rows, Settled
 
 __all__ = ["Judge", "Judged"]
 
 CONTRIBUTIONS_TOLD = 10
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +67,21 @@ class Judge:
     def __init__(self, plan: Plan, catalog: Catalog, bundle: Bundle | None) -> None:
         self.catalog = catalog
         self.rules = Rules(plan.rules, plan.watch)
-        self.features = Features(plan.time_zone)
+        self.features = Features(plan.time_zone, undo_room(plan.late_steps))
         self.scoring = Scoring(plan.budget_per_week, plan.time_zone, bundle)
         self.sets = MetricSets(bundle)
         self.exhaustion = Exhaustion(plan.exhaustion_ms)
-        self.incidents = Incidents(plan.incidents)
+        self.incidents = Incidents(plan.incidents, remembers=plan.late_steps > 0)
+        self.hindsight = Hindsight(self.incidents)
+        self._settled = Settled()
         self.last_features = np.zeros((64, len(FEATURE_NAMES)))
 
     def obey(self, plan: Plan) -> None:
         """Let other settings be in force from the next wave on; what was learned is kept."""
-        self.features.obey(plan.time_zone)
+        self.features.obey(plan.time_zone, undo_room(plan.late_steps))
         self.scoring.obey(plan.budget_per_week, plan.time_zone)
+        self.incidents.remembers, self._settled = plan.late_steps > 0, Settled()
+        self._make_copies({"series": 0, "entity": 0})
         self.exhaustion.horizon_ms = plan.exhaustion_ms
         self.rules = Rules(plan.rules, plan.watch)
         for known in self.catalog.since(0, self.features.n_series):
@@ -83,19 +94,16 @@ class Judge:
         self.sets.swap(bundle)
         self.sets.adopt(self.catalog)
 
-    def tables(self) -> dict[str, dict[str, Table]]:
-        """The arrays that make up the state, by stage."""
-        return {
-            "features": self.features.tables(),
-            "scoring": self.scoring.tables(),
-            "sets": self.sets.recent.tables(),
-            "exhaustion": self.exhaustion.tables(),
-            "stream": {"last_features": Table("series", self.last_features)},
-        }
+    def tables(self) -> dict[str, Table]:
+        """The arrays that make up the state, by stage and name."""
+        tables = self._stages()
+        copies = {f"settled.{name}": table for name, table in self._settled.tables(tables).items()}
+        return {**tables, **copies, "judge.last_features": Table("series", self.last_features, settles=False)}
 
     def adopt(self, bundle: Bundle | None) -> None:
         """Make room for the series and entities that the catalog has met, with what a bundle knows of each."""
         catalog = self.catalog
+        known = {"series": self.features.n_series, "entity": self.scoring.n_entities}
         for new in catalog.since(self.features.n_series):
             self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new])
             self.rules.adopt_series(new)
@@ -108,6 +116,7 @@ class Judge:
             grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))
             grown[: len(self.last_features)] = self.last_features
             self.last_features = grown
+        self._make_copies(known)
 
     def score(self, wave: Wave, grid: GridView) -> tuple[Floats, Scored]:
         """Compute feature matrix and scores of a wave, and learn from it; incidents are moved by :meth:`changes`."""
@@ -135,7 +144,51 @@ class Judge:
             entity, record = int(wave.entity[row]), int(wave.record[row])
             change = self.incidents.forecast(entity, outlook, record, offsets[record])
             if change is not None:
+                change.life.told = Told.of(change.life)
                 yield change
+
+    def settle(self, wave: Wave, grid: GridView) -> None:
+        """Settle the entities of a judged wave that are due for it."""
+        due = np.flatnonzero(wave.settled)
+        if not len(due):
+            return
+        entities, copies = wave.entity[due], wave.settled[due] - 1
+        self._settled.keep(self._settling(), self._rows(entities, copies, grid))
+        busy = self.hindsight.busy()
+        if busy:
+            for i in np.flatnonzero(np.isin(entities, list(busy))):
+                self.hindsight.settle(int(entities[i]), int(copies[i]))
+
+    def rewind(self, rewound: Rewound, grid: GridView) -> list[list[Life]]:
+        """Take entities back to where they were settled; returns what was published of the incidents of each."""
+        rows = self._rows(rewound.entities, rewound.copies, grid)
+        n_rows = self._settled.copy_of("features.state", rows, "series", N_ROWS)
+        self.features.rewind(rows["series"][0], n_rows)
+        self._settled.restore(self._settling(), rows)
+        pairs = zip(rewound.entities.tolist(), rewound.copies.tolist(), strict=True)
+        return [self.hindsight.rewind(entity, copy) for entity, copy in pairs]
+
+    def _make_copies(self, known: dict[str, int]) -> None:
+        """Let all but the known rows be settled as they are now."""
+        if self.incidents.remembers:
+            now = {"series": self.features.n_series, "entity": self.scoring.n_entities}
+            self._settled.adopt(self._settling(), known, now)
+
+    def _stages(self) -> dict[str, Table]:
+        stages = {
+            "features": self.features.tables(),
+            "scoring": self.scoring.tables(),
+            "sets": self.sets.recent.tables(),
+            "exhaustion": self.exhaustion.tables(),
+        }
+        return {f"{stage}.{name}": table for stage, tables in stages.items() for name, table in tables.items()}
+
+    def _settling(self) -> dict[str, Table]:
+        return {name: table for name, table in self._stages().items() if table.settles}
+
+    def _rows(self, entities: Ints, copies: Ints, grid: GridView) -> Rows:
+        series, owner = members(grid.links[3], grid.links[1], entities, self.catalog.n_series)
+        return {"series": (series, copies[owner]), "entity": (entities, copies)}
 
     def silence(self, silence: Silence, offsets: list[int]) -> list[Change]:
         """What a notice of silence changes in the lives of an entity's incidents."""
@@ -192,6 +245,7 @@ class Judge:
             if change is not None:
                 if change.what != "resolved" and change.life.top >= 0:
                     change.life.kind = kind_of(change.life, self.last_features[change.life.top])
+                change.life.told = Told.of(change.life)
                 yield change
 
     def _contributions(self, series: npt.NDArray[np.int64], values: Floats, most: int | None) -> dict[str, float]:

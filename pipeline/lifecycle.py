@@ -12,20 +12,18 @@ most one open incident a track.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
-from uuid import UUID, uuid5
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.exhaustion import Outlook
-from pipeline.incident import IncidentKind, Reason, Severity, Track
+from pipeline.incident import Reason, Severity, Track
+from pipeline.life import Change, Life
 
-__all__ = ["Change", "Evidence", "IncidentPlan", "Incidents", "Life"]
+__all__ = ["Evidence", "IncidentPlan", "Incidents"]
 
-NAMESPACE = UUID("5b3f2a7e-6c1d-5e0b-9a44-0d8f3c2b7e61")
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
 DECADES = 12.0
 # one step so many times over the threshold opens an incident alone
@@ -66,64 +64,30 @@ class Evidence:
     blame: list[tuple[int, float]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Life:
-    """What is known of one incident of one entity, from its first anomalous step on."""
-
-    entity: int
-    track: Track
-    started_ms: int
-    incident_id: str = ""
-    revision: int = 0
-    status: str = "quiet"
-    severity: Severity = "warning"
-    kind: IncidentKind = "spike"
-    score: float = 0.0
-    threshold: float = 0.0
-    last_over_ms: int = 0
-    detected_ms: int = 0
-    updated_ms: int = 0
-    ended_ms: int = 0
-    over: int = 0
-    under: int = 0
-    first_record_offset: int = -1
-    last_record_offset: int = -1
-    top: int = -1
-    blame: dict[int, float] = field(default_factory=dict)
-    outlook: Outlook | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something to tell: a life at one of its turns."""
-
-    life: Life
-    what: str
-    reason: Reason
-    record: int
-
-
 class Incidents:
-    """The lives of all incidents of one partition."""
+    """The lives of all incidents of one partition.
 
-    def __init__(self, plan: IncidentPlan) -> None:
-        self.plan = plan
+    Parameters
+    ----------
+    plan
+        When they begin and end.
+    remembers
+        Whether those that were told and are over are kept in ``gone``, by entity, until late data cannot change them.
+    """
+
+    def __init__(self, plan: IncidentPlan, remembers: bool = False) -> None:
+        self.plan, self.remembers = plan, remembers
         self.lives: dict[tuple[int, Track], Life] = {}
+        self.gone: dict[int, list[Life]] = {}
 
     def open_lives(self) -> Iterable[Life]:
         """Lives that are open now, in order of entity and track."""
         return (self.lives[key] for key in sorted(self.lives) if self.lives[key].status == "open")
 
-    def by_name(self, entities: Sequence[str], series: Sequence[str]) -> list[dict[str, Any]]:
-        """All lives, with names in place of ids, in name order: what two states are compared by."""
-        told = []
-        for life in self.lives.values():
-            blame = {series[s]: share for s, share in sorted(life.blame.items())}
-            top = series[life.top] if life.top >= 0 else ""
-            outlook = {**asdict(life.outlook), "series": series[life.outlook.series]} if life.outlook else None
-            named = {"entity": entities[life.entity], "top": top, "blame": blame, "outlook": outlook}
-            told.append({**asdict(life), **named})
-        return sorted(told, key=lambda row: (row["entity"], row["track"]))
+    def of(self, entity: int) -> list[Life]:
+        """The lives of an entity that hang on its own samples: silence is what others show."""
+        tracks: tuple[Track, ...] = ("behaviour", "exhaustion")
+        return [self.lives[(entity, track)] for track in tracks if (entity, track) in self.lives]
 
     def is_open(self, entity: int) -> bool:
         """Whether the entity has an open incident on the behaviour track."""
@@ -163,7 +127,7 @@ class Incidents:
         life = self.lives.get(key)
         is_over = evidence.score >= evidence.threshold
         if life is None or (life.status == "resolved" and self._cooled(life, evidence.time_ms)):
-            self.lives.pop(key, None)
+            self._drop(key)
             if not is_over:
                 return None
             life = self.lives[key] = Life(evidence.entity, "behaviour", evidence.time_ms, first_record_offset=offset)
@@ -229,7 +193,7 @@ class Incidents:
             return None
         life.under = 0 if outlook.full_ms else life.under + 1
         if life.under >= CALM_BLOCKS or outlook.time_ms - life.started_ms >= self.plan.max_open_ms:
-            del self.lives[key]
+            self._drop(key)
             life.ended_ms = outlook.time_ms
             return self._publish(life, "resolved", "recovered" if life.under else "timeout", at)
         return self._revise(life, outlook, at) if outlook.full_ms else None
@@ -244,6 +208,11 @@ class Incidents:
             return None
         _foresee(life, outlook)
         return self._publish(life, "updated", "severity" if worse else "new_evidence", at)
+
+    def _drop(self, key: tuple[int, Track]) -> None:
+        life = self.lives.pop(key, None)
+        if life is not None and life.revision > 0 and self.remembers:
+            self.gone.setdefault(life.entity, []).append(life)
 
     def _cooled(self, life: Life, now_ms: int) -> bool:
         return now_ms - life.ended_ms > self.plan.cool_down_ms
@@ -291,11 +260,6 @@ class Incidents:
             life.severity = _severity(life)
         life.top = _top(life)
         return Change(life, what, reason, record)
-
-
-def incident_id(job: str, entity: str, track: str, started_ms: int) -> str:
-    """The identity of an incident: UUIDv5 of job, entity, track and first published anomalous step."""
-    return str(uuid5(NAMESPACE, "\x1f".join((job, entity, track, str(started_ms)))))
 
 
 def _gather(life: Life, evidence: Evidence, offset: int, is_over: bool, is_calm: bool) -> None:

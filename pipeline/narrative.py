@@ -15,7 +15,7 @@ from pipeline.codecs.units import bounds_of
 from pipeline.exhaustion import Outlook
 from pipeline.grid import Grid
 from pipeline.incident import ContributingMetric, IncidentKind
-from pipeline.lifecycle import Life
+from pipeline.life import Life
 from pipeline.rules import Rules
 
 __all__ = ["Narrator", "iso_time", "kind_of"]

@@ -21,6 +21,7 @@ class Plan:
     dialect: Dialect = DEFAULT
     max_series: int = 200_000
     max_future_ms: int = 3_600_000
+    late_steps: int = 8
     silence_rhythms: int = 6
     silence_least_ms: int = 60_000
     ephemeral: tuple[str, ...] = ("pod", "container", "process", "job")

@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline.exhaustion import Outlook
 from pipeline.incident import CloudEvent, DataQuality, Entity, Forecast, Incident, ModelInForce, Source, Track
-from pipeline.lifecycle import Change, Life, incident_id
+from pipeline.life import Change, Life, incident_id
 from pipeline.narrative import Narrator, iso_time
 
 __all__ = ["Publication", "reconciled"]
@@ -40,10 +40,7 @@ class Publication:
 
     def event(self, change: Change) -> CloudEvent:
         """The event of one change; fixes the incident's identity at its first."""
-        life = change.life
-        if not life.incident_id:
-            name = self.narrator.catalog.entities[life.entity][0]
-            life.incident_id = incident_id(self.job, name, life.track, life.started_ms)
+        self.name(change.life)
         incident = self._incident(change)
         return CloudEvent(
             specversion="1.0",
@@ -55,6 +52,12 @@ class Publication:
             datacontenttype="application/json",
             data=incident,
         )
+
+    def name(self, life: Life) -> None:
+        """Give a life its id, unless it has one: by the first published anomalous step."""
+        if not life.incident_id:
+            entity = self.narrator.catalog.entities[life.entity][0]
+            life.incident_id = incident_id(self.job, entity, life.track, life.started_ms)
 
     def _incident(self, change: Change) -> Incident:
         life = change.life

@@ -6,7 +6,7 @@ random number: the same records give the same bytes, however they were polled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,11 +16,13 @@ from models.bundle import Bundle
 from pipeline.catalog import Catalog
 from pipeline.codecs import decode
 from pipeline.events import Counts, Records, SampleBatch
-from pipeline.grid import Closed, Grid, Wave
+from pipeline.grid import Closed, Grid, Rewound, Wave
+from pipeline.hindsight import Settling
 from pipeline.image import Image, Table, digest, laid
 from pipeline.incident import CloudEvent, Entity, Incident, ModelInForce
 from pipeline.judging import Judge, Judged
-from pipeline.lifecycle import Change, Incidents, Life
+from pipeline.life import Change, Life, by_name
+from pipeline.lifecycle import Incidents
 from pipeline.meaning import Meaning, Past
 from pipeline.narrative import Narrator
 from pipeline.plan import Plan, StepResult
@@ -33,13 +35,16 @@ __all__ = ["Judged", "PartitionStream", "Plan", "StepResult"]
 class _Told:
     """What of a state is not an array.
 
-    Settings in force, lives of incidents, how long to say ``warming``, last points of histograms.
+    Settings in force, lives of incidents, how long to say ``warming``, last points of histograms; of incidents also
+    those that are over, and settled copies.
     """
 
     plan: Plan
     lives: list[Life]
     warming_until_ms: int
     past: dict[int, Past] = field(default_factory=dict)
+    gone: dict[int, list[Life]] = field(default_factory=dict)
+    settled: dict[int, list[Settling]] = field(default_factory=dict)
 
 
 class PartitionStream:
@@ -70,7 +75,7 @@ class PartitionStream:
         self.observer: Callable[[Judged], None] | None = None
         self.catalog = catalog or Catalog(plan.max_series)
         self.meaning = Meaning(self.catalog)
-        self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
+        self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms, plan.late_steps)
         self.judge = Judge(plan, self.catalog, bundle)
         self._publication = Publication(
             job=plan.incidents.job,
@@ -106,16 +111,16 @@ class PartitionStream:
         result = StepResult()
         self._adopt_new_series()
         samples = self.judge.rules.watched(samples, result.counts)
-        closed = self.grid.push(samples, np.asarray(times, np.int64), result.counts)
-        return self._judge(closed, offsets, result)
+        parts = self.grid.push(samples, np.asarray(times, np.int64), result.counts)
+        return self._judge(parts, offsets, result)
 
     def flush(self, offset: int) -> StepResult:
         """Close and judge every open cell: the end of a recording, never of a live stream."""
-        return self._judge(self.grid.flush(), [offset], StepResult())
+        return self._judge([self.grid.flush()], [offset], StepResult())
 
     def tick(self, clock_ms: int, offset: int) -> StepResult:
         """Move the partition clock without a record, and tell who is missed; ``offset`` is the next record's."""
-        return self._judge(self.grid.tick(clock_ms), [offset], StepResult())
+        return self._judge([self.grid.tick(clock_ms)], [offset], StepResult())
 
     def would_miss(self, clock_ms: int) -> bool:
         """Whether a tick to ``clock_ms`` would tell of anybody."""
@@ -132,14 +137,16 @@ class PartitionStream:
         threshold and detectors, and what it knows of series and entities that come later.
         """
         self.bundle = bundle
+        self._forget()
         self.judge.swap(bundle)
         self._publication.model = _in_force(bundle)
 
     def obey(self, plan: Plan) -> None:
         """Let other settings be in force from the next record on; what was learned is kept."""
         self.plan = plan
+        self.judge.hindsight.forget()
         self.catalog.max_series = plan.max_series
-        self.grid.obey(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms)
+        self.grid.obey(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms, plan.late_steps)
         self.judge.obey(plan)
         self._publication.narrator.rules = self.judge.rules
         self._publication.job = plan.incidents.job
@@ -156,6 +163,8 @@ class PartitionStream:
         last = {(self._entity(i.entity), i.track): i for i in ordered}
         cool_down_ms = self.plan.incidents.cool_down_ms
         self.incidents.lives, differed = reconciled(self.incidents.lives, last, self.clock_ms, cool_down_ms)
+        if differed:
+            self._forget()
         self._adopt_new_series()
         return differed
 
@@ -166,7 +175,8 @@ class PartitionStream:
     def image(self) -> Image:
         """The whole state as it stands; valid until the stream moves on."""
         lives, past = list(self.incidents.lives.values()), self.meaning.past
-        told = _Told(self.plan, lives, self._publication.warming_until_ms, past)
+        hindsight = (self.incidents.gone, self.judge.hindsight.settled)
+        told = _Told(self.plan, lives, self._publication.warming_until_ms, past, *hindsight)
         catalog = self.catalog
         return Image(catalog.written(), catalog.n_series, catalog.n_entities, self._tables(), msgspec.json.encode(told))
 
@@ -178,6 +188,7 @@ class PartitionStream:
         stream = cls(told.plan, topic, partition, bundle, catalog)
         laid(image, stream._tables())
         stream.incidents.lives = {(life.entity, life.track): life for life in told.lives}
+        stream.incidents.gone, stream.judge.hindsight.settled = told.gone, told.settled
         stream.meaning.restore(told.past)
         stream.warm_until(told.warming_until_ms)
         return stream
@@ -186,7 +197,9 @@ class PartitionStream:
         """SHA-256 of the live state in name order: equal states, equal digests, whatever the ids."""
         series = [f"{i.entity}\x1f{i.entity_class}\x1f{i.name}\x1f{i.unit}" for i in self.catalog.identities]
         entities = [f"{name}\x1f{kind}" for name, kind in self.catalog.entities]
-        lives = self.incidents.by_name(entities, series)
+        settled = [one for copies in self.judge.hindsight.settled.values() for one in copies]
+        groups = [self.incidents.lives.values(), *self.incidents.gone.values(), *([*x.lives, *x.gone] for x in settled)]
+        lives = sorted((by_name(group, entities, series) for group in groups), key=repr)
         past = {series[s]: point for s, point in self.meaning.past.items()}
         return digest(self.image(), series, entities, [lives, self._publication.warming_until_ms, past])
 
@@ -216,6 +229,11 @@ class PartitionStream:
         """The partition clock by which entities are missed, ms since 1970; 0 before the first sample."""
         return self.grid.silence_clock_ms
 
+    def _forget(self) -> None:
+        """Let late data reach back to here at most: what was judged by other rules or told otherwise stays."""
+        self.grid.forget()
+        self.judge.hindsight.forget()
+
     def _adopt_new_series(self) -> None:
         catalog, grid = self.catalog, self.grid
         if catalog.n_series > grid.n_series or catalog.n_entities > grid.n_entities:
@@ -223,30 +241,53 @@ class PartitionStream:
             grid.adopt_series(catalog.entity_of[grid.n_series :], [kind in self.plan.ephemeral for kind in kinds])
             self.judge.adopt(self.bundle)
 
-    def _judge(self, closed: Closed, offsets: list[int], result: StepResult) -> StepResult:
+    def _judge(self, parts: Iterable[Closed], offsets: list[int], result: StepResult) -> StepResult:
+        """Judge what left the grid, part after part; events stand in order of their records, then of entities."""
         told: list[tuple[int, str, CloudEvent]] = []
-        for wave in closed.waves:
-            told += self._judge_wave(wave, offsets, result)
-        for silence in closed.silences:
-            told += [self._told(change) for change in self.judge.silence(silence, offsets)]
+        for closed in parts:
+            if closed.rewound is not None:
+                told += self._judge_again(closed, closed.rewound, offsets)
+                continue
+            for wave in closed.waves:
+                told += self._judge_wave(wave, offsets, result)
+            for silence in closed.silences:
+                told += [self._told(change) for change in self.judge.silence(silence, offsets)]
         result.incidents = [event for *_, event in sorted(told, key=lambda item: item[:2])]
         return result
 
     def _judge_wave(self, wave: Wave, offsets: list[int], result: StepResult) -> list[tuple[int, str, CloudEvent]]:
-        judge = self.judge
-        features, scored = judge.score(wave, self.grid.view)
+        judge, grid = self.judge, self.grid.view
+        features, scored = judge.score(wave, grid)
         told = [self._told(change) for change in judge.changes(wave, scored, offsets)]
+        judge.settle(wave, grid)
         result.scores += judge.score_rows(wave, scored, self.plan, offsets)
         if self.observer is not None:
             self.observer(Judged(wave, features, scored, judge.opened(wave)))
+        return told
+
+    def _judge_again(self, closed: Closed, rewound: Rewound, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
+        """Judge entities anew from where they were settled, and tell only what differs from what was published.
+
+        Scores that were told stay as they are.
+        """
+        judge, grid = self.judge, self.grid.view
+        published = judge.rewind(rewound, grid)
+        for wave in closed.waves:
+            for _ in judge.changes(wave, judge.score(wave, grid)[1], offsets):
+                pass
+            judge.settle(wave, grid)
+        told = []
+        for entity, record, before in zip(rewound.entities.tolist(), rewound.records.tolist(), published, strict=True):
+            at = (self.grid.watermark_ms(entity), record, offsets[record])
+            changes = judge.hindsight.revise(entity, before, at, self._publication.name)
+            told += [self._told(change) for change in changes]
         return told
 
     def _told(self, change: Change) -> tuple[int, str, CloudEvent]:
         return change.record, self.catalog.entities[change.life.entity][0], self._publication.event(change)
 
     def _tables(self) -> dict[str, Table]:
-        stages = {"grid": self.grid.tables(), **self.judge.tables()}
-        return {f"{stage}.{name}": table for stage, named in stages.items() for name, table in named.items()}
+        return {**{f"grid.{name}": table for name, table in self.grid.tables().items()}, **self.judge.tables()}
 
     def _entity(self, entity: Entity) -> int:
         return self.catalog.entity_id(entity.id, entity.entity_class)

@@ -26,7 +26,7 @@ def test_all_series_may_learn_their_rhythm_in_one_call(n_series: int, per_entity
     grid, counts, rows = Grid(), Counts(), 0
     grid.adopt_series([s // per_entity for s in range(n_series)], [False] * (n_series // per_entity))
     for step in range(N_LEARN + 2):
-        closed = grid.push(*batch(n_series, step), counts)
+        closed = next(iter(grid.push(*batch(n_series, step), counts)))
         assert grid._out.used[0] <= len(grid._out.values)
         rows += sum(len(wave.series) for wave in closed.waves)
     assert rows == n_series * (N_LEARN + 1)

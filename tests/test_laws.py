@@ -38,7 +38,8 @@ def test_a_watermark_never_goes_back(arrivals: list[tuple[int, int, float]], siz
         if not part:
             break
         now = T0 + at * 10_000
-        grid.push(_samples([(series, now + 10_000 * jump, value) for series, jump, value in part]), _times(now), counts)
+        rows = [(series, now + 10_000 * jump, value) for series, jump, value in part]
+        list(grid.push(_samples(rows), _times(now), counts))
         watermarks = grid._state.entity[:3, clock.WATERMARK].copy()
         assert (watermarks >= before).all()
         assert grid.clock_ms >= clock_before

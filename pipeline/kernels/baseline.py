@@ -49,12 +49,16 @@ N_STATE = SEASON + s.N_SEASON_STATE
 
 
 class BaselineState(NamedTuple):
-    """Arrays of one partition: (n_series, N_STATE), (n_series, N_SLOTS, 3), (n_series, N_HOURS), (n_series, RING)."""
+    """Arrays of one partition: (n_series, N_STATE), (n_series, N_SLOTS, 3), (n_series, N_HOURS), (n_series, RING).
+
+    ``undo``, (n_series, n_undo, 4), holds for the last rows which slot of the day each changed, and what stood there.
+    """
 
     state: npt.NDArray[np.float64]
     day: npt.NDArray[np.float32]
     week: npt.NDArray[np.int16]
     ring: npt.NDArray[np.float64]
+    undo: npt.NDArray[np.float32]
 
 
 @njit(cache=True)
@@ -248,6 +252,33 @@ def _begin(row, x):
 
 
 @njit(cache=True)
+def _note_slot(undo, n, slot, of_slot):
+    """Note what the n-th row is about to change in the day's profile."""
+    if undo.shape[0] > 0:
+        at = n % undo.shape[0]
+        undo[at, 0], undo[at, 1] = slot, of_slot[s.PROFILE]
+        undo[at, 2], undo[at, 3] = of_slot[s.SLOT_SCALE], of_slot[s.SLOT_ROWS]
+
+
+@njit(cache=True)
+def rewind(series, n_rows, b):
+    """Undo in the day's profiles what all rows from the ``n_rows``-th on changed, the last first.
+
+    Parameters
+    ----------
+    series : int64[n]
+    n_rows : float64[n]
+        How many rows are to stay; no more are to go than the notes reach back.
+    b : BaselineState
+    """
+    for i in range(series.size):
+        undo, day = b.undo[series[i]], b.day[series[i]]
+        for n in range(int(b.state[series[i], N_ROWS]) - 1, int(n_rows[i]) - 1, -1):
+            note = undo[n % undo.shape[0]]
+            day[int(note[0])] = note[1:]
+
+
+@njit(cache=True)
 def judge_and_learn(b, i, x, when, gap, rows_a_day, adapt, out):
     """Judge one row of series ``i`` by what was known before it, then learn from it; parameters as in ``observe``."""
     row, day, week = b.state[i], b.day[i], b.week[i]
@@ -257,6 +288,7 @@ def judge_and_learn(b, i, x, when, gap, rows_a_day, adapt, out):
     residuals = _judge(row, day[int(when[0])], usual, x, gap, rows_a_day, out)
     if row[N_ROWS] < WARM_UP_ROWS:
         out[:] = 0.0
+    _note_slot(b.undo[i], int(row[N_ROWS]), int(when[0]), day[int(when[0])])
     _learn_season(row, day, week, when, (x, usual, residuals[5]), rows_a_day, adapt)
     _learn(row, x, residuals, gap, rows_a_day, adapt)
     b.ring[i, int(row[RING_AT])] = x

@@ -10,63 +10,82 @@ A cell is centred on the rhythm of its series, so that a little jitter never cro
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-N_LEARN = 8
-NO_CELL = np.int64(-(2**62))
-LADDER_MS = np.array([1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 300_000, 900_000, 3_600_000], dtype=np.int64)
-COUNTER, DELTA, TREATMENT, STALE = 1, 2, 3, 16
-# what became of a sample: rows of the counts array
-ON_GRID, REPLACED, DUPLICATE, LATE, FIRST, NON_FINITE, REFUSED, WAITING = range(8)
-# columns of the integer series state
-STEP, ORIGIN, CELL, CLOSED, SEEN, LAST, START, SINCE, FILLED, ENTITY, NEXT, RANK, RANK_AT, N_SERIES_COLUMNS = range(14)
-# columns of the float series state
-VALUE, RAW, INCREASE, N_VALUE_COLUMNS = range(4)
-# columns of the integer entity state
-WATERMARK, DUE, FIRST_SERIES, RHYTHM, N_CLOSED, WAVE, GROUP_AT, RANK_MAX, N_ENTITY_COLUMNS = range(9)
-# columns of the rows that leave the grid
-ROW_SERIES, ROW_TIME, ROW_GAP, ROW_TRIGGER, ROW_WAVE, ROW_WAITED, N_ROW_COLUMNS = range(7)
+from pipeline.kernels.layout import (
+    CELL,
+    CLOSED,
+    CLOSED_AT,
+    COUNTER,
+    DELTA,
+    DUE,
+    DUPLICATE,
+    ENTITY,
+    FATES,
+    FILLED,
+    FIRST,
+    FIRST_SERIES,
+    GROUP_AT,
+    INCREASE,
+    LADDER_MS,
+    LAST,
+    LATE,
+    LEAN,
+    LOG_START,
+    LOG_TIME,
+    LOGGED,
+    N_CLOSED,
+    N_LEARN,
+    NEXT,
+    NO_CELL,
+    ON_GRID,
+    ORIGIN,
+    RANK,
+    RANK_AT,
+    RANK_MAX,
+    RAW,
+    REPLACED,
+    RHYTHM,
+    ROW_GAP,
+    ROW_SERIES,
+    ROW_SETTLED,
+    ROW_TIME,
+    ROW_TRIGGER,
+    ROW_WAITED,
+    ROW_WAVE,
+    SINCE,
+    START,
+    STEP,
+    TREATMENT,
+    VALUE,
+    WAITING,
+    WATERMARK,
+    WAVE,
+)
 
 
-class GridState(NamedTuple):
-    """The arrays that the grid of one partition owns; rows are series or entities, columns as named above.
-
-    Columns of ``ears`` and ``clock`` are named in :mod:`pipeline.kernels.silence`.
-    """
-
-    kinds: npt.NDArray[np.uint8]
-    whole: npt.NDArray[np.int64]
-    part: npt.NDArray[np.float64]
-    pending_time: npt.NDArray[np.int64]
-    pending_start: npt.NDArray[np.int64]
-    pending_value: npt.NDArray[np.float64]
-    entity: npt.NDArray[np.int64]
-    ears: npt.NDArray[np.int64]
-    clock: npt.NDArray[np.int64]
+@njit(**LEAN)
+def _sort(numbers, n):
+    """Sort the first few of some numbers in place."""
+    for i in range(1, n):
+        number, j = numbers[i], i
+        while j > 0 and numbers[j - 1] > number:
+            numbers[j] = numbers[j - 1]
+            j -= 1
+        numbers[j] = number
 
 
-class GridRows(NamedTuple):
-    """Preallocated room for what leaves the grid in one call; ``used`` counts rows and notices."""
-
-    rows: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float64]
-    notices: npt.NDArray[np.int64]
-    used: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.int64]
-
-
-@njit(cache=True)
-def learn_step(times):
+@njit(**LEAN)
+def learn_step(times, scratch):
     """Find step and origin of a rhythm from its first samples.
 
     Parameters
     ----------
     times : int64[n]
         Ascending event times in ms.
+    scratch : int64[n]
+        Overwritten.
 
     Returns
     -------
@@ -74,22 +93,24 @@ def learn_step(times):
         The rung of the ladder nearest (in ratio) to the median spacing, and the border before the last sample.
     """
     n = times.size
-    gaps = np.sort(times[1:] - times[:-1])
-    spacing = max(1.0, float(gaps[(n - 1) // 2]))
+    for i in range(n - 1):
+        scratch[i] = times[i + 1] - times[i]
+    _sort(scratch, n - 1)
+    spacing = max(1.0, float(scratch[(n - 1) // 2]))
     best, distance = LADDER_MS[0], np.inf
     for rung in LADDER_MS:
         ratio = abs(np.log(spacing / rung))
         if ratio < distance:
             best, distance = rung, ratio
-    offsets = np.empty(n, np.int64)
     half = best // 2
     for i in range(n):
-        offsets[i] = (times[i] - times[n - 1] + half) % best - half
-    phase = times[n - 1] + np.sort(offsets)[n // 2]
+        scratch[i] = (times[i] - times[n - 1] + half) % best - half
+    _sort(scratch, n)
+    phase = times[n - 1] + scratch[n // 2]
     return best, (phase - half) % best
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _emit(g, s, gap, value, trigger, out):
     """Write the open cell of series s as a row: one wave further for each cell it closes on the same trigger."""
     e = g.whole[s, ENTITY]
@@ -107,12 +128,14 @@ def _emit(g, s, gap, value, trigger, out):
     out.rows[row, ROW_TRIGGER] = trigger
     out.rows[row, ROW_WAVE] = g.entity[e, WAVE] + g.whole[s, RANK]
     out.rows[row, ROW_WAITED] = 0
+    out.rows[row, ROW_SETTLED] = 0
     out.values[row] = value
     out.used[0] = row + 1
     g.entity[e, N_CLOSED] += 1
+    g.entity[e, CLOSED_AT] = g.entity[e, WATERMARK]
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _cell_value(g, s):
     """Turn what a cell gathered into its value: last gauge, or a rate per second; NaN where it says nothing."""
     treatment = g.kinds[s] & TREATMENT
@@ -126,7 +149,7 @@ def _cell_value(g, s):
     return g.part[s, INCREASE] / (elapsed / 1000.0)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _close(g, s, trigger, out):
     """Close the open cell of series s."""
     value = _cell_value(g, s)
@@ -140,7 +163,7 @@ def _close(g, s, trigger, out):
         g.part[s, INCREASE] = 0.0
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def close_due(g, e, watermark, trigger, out):
     """Close every cell of entity e that ends at or before the watermark, and find when the next is due."""
     due = np.int64(2**62)
@@ -156,7 +179,7 @@ def close_due(g, e, watermark, trigger, out):
     g.entity[e, DUE] = due
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _gather(g, s, t, start, x):
     """Let one sample into the open cell of series s; returns what became of it."""
     treatment, last = g.kinds[s] & TREATMENT, g.whole[s, LAST]
@@ -189,7 +212,7 @@ def _gather(g, s, t, start, x):
     return REPLACED if filled else ON_GRID
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def place(g, s, t, start, x, trigger, out):
     """Put one sample of a series with a known step into its cell, closing an older open cell first."""
     cell = (t - g.whole[s, ORIGIN]) // g.whole[s, STEP]
@@ -209,36 +232,57 @@ def place(g, s, t, start, x, trigger, out):
     return fate
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def wait(g, s, t, start, x, trigger, out):
     """Keep a sample of a series whose rhythm is not known yet; the last one needed teaches it and releases all."""
-    n = g.whole[s, SEEN]
+    n = g.whole[s, LOGGED]
     i = n
-    while i > 0 and g.pending_time[s, i - 1] > t:
+    while i > 0 and g.log[s, i - 1, LOG_TIME] // FATES > t:
         i -= 1
-    if i > 0 and g.pending_time[s, i - 1] == t:
+    if i > 0 and g.log[s, i - 1, LOG_TIME] // FATES == t:
         if g.kinds[s] & TREATMENT == 0:
-            g.pending_value[s, i - 1] = x
+            g.log_value[s, i - 1] = x
             return REPLACED
         return DUPLICATE
-    for j in range(n, i, -1):
-        g.pending_time[s, j] = g.pending_time[s, j - 1]
-        g.pending_start[s, j] = g.pending_start[s, j - 1]
-        g.pending_value[s, j] = g.pending_value[s, j - 1]
-    g.pending_time[s, i], g.pending_start[s, i], g.pending_value[s, i] = t, start, x
-    g.whole[s, SEEN] = n + 1
+    insert(g, s, i, t, start, x, WAITING)
     if n + 1 < N_LEARN:
         return WAITING
-    g.whole[s, STEP], g.whole[s, ORIGIN] = learn_step(g.pending_time[s])
+    _teach(g, s, out)
+    out.counts[WAITING] -= N_LEARN - 1
+    fate, released = WAITING, out.used[0]
+    for j in range(N_LEARN):
+        at = g.log[s, j, LOG_TIME] // FATES
+        fate = place(g, s, at, g.log[s, j, LOG_START], g.log_value[s, j], trigger, out)
+        g.log[s, j, LOG_TIME] = at * FATES + fate
+        if j < N_LEARN - 1:
+            out.counts[fate] += 1
+    for row in range(released, out.used[0]):
+        out.rows[row, ROW_WAITED] = 1
+    return fate
+
+
+@njit(**LEAN)
+def _teach(g, s, out):
+    """Let the samples that waited teach the series its step, and its entity the finest rhythm."""
+    for j in range(N_LEARN):
+        out.waited[j] = g.log[s, j, LOG_TIME] // FATES
+    g.whole[s, STEP], g.whole[s, ORIGIN] = learn_step(out.waited[:N_LEARN], out.waited[N_LEARN:])
     e = g.whole[s, ENTITY]
     if g.entity[e, RHYTHM] == 0 or g.whole[s, STEP] < g.entity[e, RHYTHM]:
         g.entity[e, RHYTHM] = g.whole[s, STEP]
-    out.counts[WAITING] -= N_LEARN - 1
-    released = out.used[0]
-    for j in range(N_LEARN - 1):
-        fate = place(g, s, g.pending_time[s, j], g.pending_start[s, j], g.pending_value[s, j], trigger, out)
-        out.counts[fate] += 1
-    j = N_LEARN - 1
-    fate = place(g, s, g.pending_time[s, j], g.pending_start[s, j], g.pending_value[s, j], trigger, out)
-    out.rows[released : out.used[0], ROW_WAITED] = 1
-    return fate
+
+
+@njit(**LEAN)
+def insert(g, s, i, t, start, x, fate):
+    """Write a sample into the log of its series as its i-th; there must be room."""
+    for j in range(g.whole[s, LOGGED], i, -1):
+        shift(g, s, j - 1, j)
+    g.log[s, i, LOG_TIME], g.log[s, i, LOG_START], g.log_value[s, i] = t * FATES + fate, start, x
+    g.whole[s, LOGGED] += 1
+
+
+@njit(**LEAN)
+def shift(g, s, i, to):
+    """Copy the i-th sample of a series' log to another place there."""
+    g.log[s, to, LOG_TIME], g.log[s, to, LOG_START] = g.log[s, i, LOG_TIME], g.log[s, i, LOG_START]
+    g.log_value[s, to] = g.log_value[s, i]

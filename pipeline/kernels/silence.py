@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from numba import njit
 
-from pipeline.kernels.clock import N_CLOSED, N_LEARN, RHYTHM, WATERMARK, close_due
+from pipeline.kernels.clock import close_due
+from pipeline.kernels.horizon import forget
+from pipeline.kernels.layout import LEAN, N_CLOSED, N_LEARN, RHYTHM, WATERMARK
 
 # columns of what is known of an entity's speaking
-HEARD, SILENT, BEAT, N_BEATS, HEARD_FLOW, EPHEMERAL, UNCALLED, N_EAR_COLUMNS = range(8)
+# PACE is the finest step as the last look found it: between two looks an entity may wait to be replayed
+HEARD, SILENT, BEAT, N_BEATS, HEARD_FLOW, EPHEMERAL, UNCALLED, PACE, N_EAR_COLUMNS = range(9)
 # columns of the partition's own state
 TOP, TOP_ENTITY, SECOND, CHECKED, RECORD_TIME, FLOW, N_HEARD, N_CLOCK_COLUMNS = range(8)
 # what a notice tells of an entity
@@ -21,7 +24,7 @@ NOTICE_ENTITY, NOTICE_WHAT, NOTICE_TIME, NOTICE_TRIGGER, NOTICE_CLOCK, N_NOTICE_
 PAUSE_MS = 15_000
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def tick_clock(g, e, t):
     """Advance the partition clock: the second-newest entity's time, so that one fast clock moves nobody else."""
     clock = g.clock
@@ -38,7 +41,7 @@ def tick_clock(g, e, t):
         clock[SECOND] = clock[TOP]
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _notice(g, e, what, time, trigger, out):
     """Write down that an entity fell silent, moved away or spoke again."""
     out.notices[out.used[1], NOTICE_ENTITY] = e
@@ -49,7 +52,7 @@ def _notice(g, e, what, time, trigger, out):
     out.used[1] += 1
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def hear(g, e, t, trigger, out):
     """Note that entity e spoke, and learn how long it usually pauses: its longest recent pause, slowly forgotten."""
     pause = g.clock[SECOND] - g.ears[e, HEARD]
@@ -60,26 +63,26 @@ def hear(g, e, t, trigger, out):
         beat = g.ears[e, BEAT]
         # One long pause is not a rhythm: once there is one, each teaches at most twice what was known.
         if g.ears[e, N_BEATS] >= N_LEARN:
-            pause = min(pause, 2 * max(beat, g.entity[e, RHYTHM]))
+            pause = min(pause, 2 * max(beat, g.ears[e, PACE]))
         g.ears[e, BEAT] = max(pause, beat - beat // 16)
         g.ears[e, N_BEATS] += 1
     g.ears[e, HEARD], g.ears[e, HEARD_FLOW], g.ears[e, UNCALLED] = g.clock[SECOND], g.clock[FLOW], 0
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _patience(g, e, rhythms, least_ms):
     """For how long entity e may say nothing."""
     return max(rhythms * max(g.entity[e, RHYTHM], g.ears[e, BEAT]), least_ms)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _expected(g, e):
     """Whether entity e would be missed: it has a rhythm, still spoke, and is not of a kind that comes and goes."""
     earned = g.entity[e, RHYTHM] > 0 and g.entity[e, N_CLOSED] >= 2 * N_LEARN and g.ears[e, N_BEATS] >= N_LEARN
     return earned and g.ears[e, SILENT] == 0 and g.ears[e, EPHEMERAL] == 0
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def count_missing(g, n_entities, now, rhythms, least_ms):
     """Count the entities that would be missed, and those that a clock at ``now`` has outrun."""
     expected, missing = 0, 0
@@ -92,7 +95,7 @@ def count_missing(g, n_entities, now, rhythms, least_ms):
     return expected, missing
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def find_silent(g, n_entities, limits, trigger, out):
     """Find the entities whose own rhythm the partition clock has outrun since their last record.
 
@@ -101,6 +104,8 @@ def find_silent(g, n_entities, limits, trigger, out):
     """
     rhythms, least_ms, alone = limits
     now = g.clock[SECOND]
+    for e in range(n_entities):
+        g.ears[e, PACE] = g.entity[e, RHYTHM]
     expected, missing = count_missing(g, n_entities, now, rhythms, least_ms)
     if missing == 0:
         return
@@ -114,10 +119,12 @@ def find_silent(g, n_entities, limits, trigger, out):
         g.ears[e, SILENT] = 1
         close_due(g, e, now, trigger, out)
         what = MOVED if g.ears[e, UNCALLED] else FELL_SILENT
+        if what == MOVED:
+            forget(g, e)
         _notice(g, e, what, g.entity[e, WATERMARK], trigger, out)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def tick(g, n_entities, now, limits, trigger, out):
     """Advance the partition clock to ``now`` without a record; write the silences that this shows."""
     g.clock[SECOND] = max(g.clock[SECOND], now)

@@ -222,6 +222,12 @@ class Grid(Section):
     max_future_seconds: float = Field(
         default=3600.0, ge=0, description="Samples further ahead of their record are refused"
     )
+    late_steps: int = Field(
+        default=8,
+        ge=0,
+        le=64,
+        description="Samples late by at most so many steps are judged as if they had come in time; more costs memory",
+    )
 
 
 class Watch(Section):

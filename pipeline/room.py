@@ -1,0 +1,83 @@
+"""Room for the arrays of the grid: what is empty, and how it grows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.kernels import layout as k
+from pipeline.kernels import silence as q
+
+__all__ = ["empty_rows", "empty_state", "grown", "log_room", "undo_room"]
+
+# beside two horizons of samples: those that taught the rhythm, and one or two that fall on borders
+SPARE = k.N_LEARN + 4
+
+
+def log_room(horizon: int) -> int:
+    """How many samples the log of a series has room for."""
+    return 2 * horizon + SPARE
+
+
+def undo_room(horizon: int) -> int:
+    """How many rows of a series can be undone: one for each logged sample, and the cell that was open before."""
+    return log_room(horizon) + 1 if horizon else 0
+
+
+def empty_state(n_series: int, n_entities: int, horizon: int) -> k.GridState:
+    """Room for so many series and entities that have brought nothing yet; ``horizon`` in steps."""
+    whole = np.zeros((n_series, k.N_SERIES_COLUMNS), np.int64)
+    whole[:, [k.CELL, k.CLOSED]] = k.NO_CELL
+    whole[:, k.FILLED] = k.NO_CELL - 1
+    whole[:, k.RANK_AT] = -1
+    entity = np.zeros((n_entities, k.N_ENTITY_COLUMNS), np.int64)
+    entity[:, k.DUE] = 2**62
+    entity[:, [k.FIRST_SERIES, k.GROUP_AT]] = -1
+    clock = np.zeros(q.N_CLOCK_COLUMNS, np.int64)
+    clock[q.TOP_ENTITY] = -1
+    edges = np.zeros((n_entities, k.N_EDGE_COLUMNS), np.int64)
+    edges[:, k.OLDER] = 1
+    n_logged = log_room(horizon)
+    return k.GridState(
+        np.zeros(n_series, np.uint8),
+        whole,
+        np.zeros((n_series, k.N_VALUE_COLUMNS)),
+        entity,
+        np.zeros((n_entities, q.N_EAR_COLUMNS), np.int64),
+        clock,
+        edges,
+        np.repeat(whole[:, None, : k.ENTITY], 2, 1),
+        np.zeros((n_series, 2, k.N_VALUE_COLUMNS)),
+        np.repeat(entity[:, None, : k.FIRST_SERIES], 2, 1),
+        np.zeros((n_series, n_logged, k.N_LOG_COLUMNS), np.int64),
+        np.zeros((n_series, n_logged)),
+    )
+
+
+def grown(state: k.GridState, n_series: int, n_entities: int, horizon: int) -> k.GridState:
+    """Double the room until it fits; what is there keeps its place."""
+    had_series, had_entities = len(state.kinds), len(state.entity)
+    is_other = state.log_value.shape[1] != log_room(horizon)
+    if n_series <= had_series and n_entities <= had_entities and not is_other:
+        return state
+    room = max(had_series, 2 * n_series if n_series > had_series else 0)
+    entities = max(had_entities, 2 * n_entities if n_entities > had_entities else 0)
+    larger = empty_state(room, entities, horizon)
+    for name, old in state._asdict().items():
+        new = getattr(larger, name)
+        common = tuple(slice(0, min(sizes)) for sizes in zip(old.shape, new.shape, strict=True))
+        new[common] = old[common]
+    return larger
+
+
+def empty_rows(n_rows: int, n_notices: int, n_entities: int) -> k.GridRows:
+    """Room for what leaves the grid in one call."""
+    return k.GridRows(
+        np.zeros((n_rows, k.N_ROW_COLUMNS), np.int64),
+        np.zeros(n_rows),
+        np.zeros((n_notices, q.N_NOTICE_COLUMNS), np.int64),
+        np.zeros((n_entities, 2), np.int64),
+        np.zeros(n_rows, np.int64),
+        np.zeros(2 * k.N_LEARN, np.int64),
+        np.zeros(4, np.int64),
+        np.zeros(k.N_FATES, np.int64),
+    )
