@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.alone import scorer_of
 from models.card import Card
-from models.compiled import Scorer, compile_scorer
+from models.compiled import Scorer
 from models.metric_sets import MetricSet
 
 __all__ = ["Bundle"]
@@ -43,6 +44,11 @@ class Bundle:
         Score of the estimator above which rows count as odd, and the unit in which they do.
     sets
         By entity class a fitted detector of windows of all metrics of an entity.
+
+    Attributes
+    ----------
+    scorer_kind
+        How the estimator serves: ``compiled``, ``row by row``, or "" where there is none.
     """
 
     name: str
@@ -57,10 +63,13 @@ class Bundle:
     spread: float = 1.0
     sets: dict[str, MetricSet] = field(default_factory=dict)
     _scorer: Scorer | None = field(default=None, init=False, repr=False, compare=False)
+    scorer_kind: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.estimator is not None:
-            object.__setattr__(self, "_scorer", compile_scorer(self.estimator))
+            scorer, kind = scorer_of(self.estimator)
+            object.__setattr__(self, "_scorer", scorer)
+            object.__setattr__(self, "scorer_kind", kind)
 
     @property
     def has_detector(self) -> bool:

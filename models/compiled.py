@@ -27,7 +27,11 @@ Ints = npt.NDArray[np.int64]
 
 
 class ScorerRefused(ValueError):
-    """The estimator cannot be compiled: it is of another kind, or its arrays contradict themselves."""
+    """The estimator cannot be compiled: it is of another kind, or (``known_kind``) its arrays contradict themselves."""
+
+    def __init__(self, reason: str, known_kind: bool = True) -> None:
+        super().__init__(reason)
+        self.known_kind = known_kind
 
 
 class Scorer(Protocol):
@@ -100,7 +104,8 @@ def compile_scorer(estimator: Any) -> Scorer:
     if isinstance(estimator, KMeans | MiniBatchKMeans):
         return _compiled_kmeans(estimator)
     raise ScorerRefused(
-        f"{type(estimator).__name__} has no compiled scorer; there are IsolationForest, KMeans and MiniBatchKMeans"
+        f"{type(estimator).__name__} has no compiled scorer; there are IsolationForest, KMeans and MiniBatchKMeans",
+        known_kind=False,
     )
 
 

@@ -1,7 +1,8 @@
 """Detectors by name: estimators on the scikit-learn contract that score rows or windows beside the baselines.
 
 They keep scikit-learn's sign (lower is more anomalous); only a bundle turns it. Anyone's own estimator is named as
-``package.module:Factory``; it must be one that can be compiled, so that a row alone scores as in any batch.
+``package.module:Factory``: what that returns must have ``score_samples`` or ``decision_function``, and be importable
+where the job runs. What cannot be compiled serves one row at a time (see ``models.alone``).
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from models.bundle import Bundle
 from models.card import Card, schema_hash
 from models.errors import BundleRefused
 from models.metric_sets import MetricSet
+from models.skopsfile import dumped
 from models.trust import load_estimator
 
 __all__ = ["SCHEMA", "load", "save"]
@@ -41,7 +42,7 @@ RECORDS: dict[str, type[Any]] = {"Bundle": Bundle, "Card": Card, "MetricSet": Me
 
 
 def save(bundle: Bundle, folder: Path) -> str:
-    """Write a bundle into a new or empty folder.
+    """Write a bundle into a new or empty folder; equal bundles are equal files.
 
     Returns
     -------
@@ -186,11 +187,9 @@ class _Writer:
         return name
 
     def write_estimators(self, folder: Path) -> list[str]:
-        import skops.io
-
         names = [f"estimator-{i}.skops" for i in range(len(self.estimators))]
         for name, estimator in zip(names, self.estimators, strict=True):
-            skops.io.dump(estimator, folder / name)
+            (folder / name).write_bytes(dumped(estimator))
         return names
 
 

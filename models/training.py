@@ -1,8 +1,8 @@
 """Training: from a history to a bundle with its threshold, its evaluation and what a run should remember of it.
 
-Two passes, of which the first is enough for baselines alone: (1) the whole history with what is built in, to gather
-feature rows of before the cut; (2) again with the fitted detector in force, so that every calibration has learned
-with it. The threshold is solved on incidents after the cut; the state at the very end is what the bundle hands on.
+A detector is fitted first, on feature rows of before the cut, of entities that stand for the fleet: what features are
+does not hang on the detector. Then one pass over the whole history with it in force, so that every calibration has
+learned with it. The threshold is solved on incidents after the cut; the state at the very end is what is handed on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ Ints = npt.NDArray[np.int64]
 SHIFTS = np.arange(-2.0, 4.01, 0.25)
 WEEK_MS = 604_800_000
 N_GOLDEN = 64
-MOST_ROWS = 200_000
+# rows to fit on; rows to find the centre by where each is scored alone
+MOST_ROWS, MOST_ALONE = 200_000, 5_000
 
 
 @dataclass(slots=True)
@@ -41,9 +42,9 @@ class Learned:
     """What one pass over a history, or over a group of it, leaves.
 
     ``series`` and ``entities`` are the state at the end, ``classes`` tells the class of each entity; ``rows`` are
-    feature rows of before the cut, shape (n_rows, n_features), ``later`` those of after it by entity class; ``held``
-    has of each entity (times in ms, scores, thresholds) after the cut; ``events`` are the incidents opened after it;
-    ``windows``, where they were asked for, are of each entity and of before the cut.
+    feature rows of before the cut, shape (n_rows, n_features), ``later`` those of the last whole day and more by entity
+    class; ``held`` has of each entity (times in ms, scores, thresholds) after the cut, ``events`` the incidents that
+    opened there; ``windows``, where they were asked for, are of each entity and of before the cut.
     """
 
     series: dict[tuple[str, str], Floats] = field(default_factory=dict)
@@ -89,8 +90,11 @@ class Road(Protocol):
     cut_ms: int
     end_ms: int
 
-    def learn(self, bundle: Bundle | None = None, with_windows: bool = False) -> Learned:
-        """One pass with a bundle in force; windows of entities are gathered on demand."""
+    def learn(self, bundle: Bundle | None = None) -> Learned:
+        """One pass with a bundle in force."""
+
+    def scout(self, with_windows: bool = False) -> Learned:
+        """A cold pass over entities that stand for all; windows of entities are gathered on demand."""
 
     def common(self, rows: Floats) -> Floats:
         """What entities with these calibrations, shape (n_entities, n_columns), have in common."""
@@ -127,17 +131,17 @@ def train(road: Road, detector: str = "baseline", facts: dict[str, str | float] 
     Raises
     ------
     ModelError
-        The detector is not there, cannot be compiled, or there is too little history to fit it.
+        The detector is not there, cannot score rows, or there is too little history to fit it.
     """
     chosen = detector_of(detector)
-    learned = road.learn(None, chosen.over == "windows")
-    learned.rows = learned.rows[np.lexsort(learned.rows.T)]  # whoever worked on which group must not show
-    bundle = Bundle("", "")
+    bundle = None
     if chosen.make is not None:
-        bundle = _fitted(chosen, learned)
-        rows = learned.rows
-        learned = road.learn(bundle)
-        learned.rows = rows
+        scouted = road.scout(chosen.over == "windows")
+        scouted.rows = _ordered(scouted.rows)
+        bundle = _fitted(chosen, scouted)
+    learned = road.learn(bundle)
+    learned.rows = _ordered(learned.rows)
+    bundle = bundle or Bundle("", "")
     budget = _budget_curve(road, learned)
     shift = _solved(budget, road.budget_per_week)
     bundle = replace(
@@ -149,6 +153,12 @@ def train(road: Road, detector: str = "baseline", facts: dict[str, str | float] 
         card=_card(road, learned, bundle, chosen, facts or {}),
     )
     return Trained(bundle, _measures(road, learned, budget, shift), budget, learned)
+
+
+def _ordered(rows: Floats) -> Floats:
+    """Rows in an order of their own: whoever worked on which group must not show."""
+    ordered: Floats = rows[np.lexsort(rows.T)]
+    return ordered
 
 
 def _fitted(chosen: Detector, learned: Learned) -> Bundle:
@@ -165,7 +175,7 @@ def _fitted(chosen: Detector, learned: Learned) -> Bundle:
         bundle = Bundle("", "", estimator=chosen.make().fit(sample))
     except ScorerRefused as error:
         raise ModelError(f"{chosen.name} cannot serve: {error}") from error
-    scores = bundle.score(sample)
+    scores = bundle.score(sample if bundle.scorer_kind == "compiled" else sample[:: max(1, len(sample) // MOST_ALONE)])
     median, centre = np.quantile(scores, [0.5, 0.995])
     return replace(bundle, centre=float(centre), spread=max(float(centre - median) / 3.0, 1e-9))
 
@@ -211,6 +221,7 @@ def _card(road: Road, learned: Learned, bundle: Bundle, chosen: Detector, facts:
         "series": len(learned.series),
         "samples": learned.n_samples,
         "budget_per_week": road.budget_per_week,
+        "scorer": bundle.scorer_kind,
     }
     return Card(
         chosen.name,

@@ -154,7 +154,7 @@ def make_job(settings: Settings) -> Job:
         published=lambda: published(client, topics.current),
         decisions=lambda: decisions(client, topics.decisions),
         snapshots=Snapshots(store, settings.state.snapshot_every_seconds),
-        bundles=Bundles(store),
+        bundles=Bundles(store, settings.models.trusted_types),
         plan=plan,
     )
     source = settings.source

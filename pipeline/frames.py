@@ -31,7 +31,8 @@ CHUNK_SAMPLES = 100_000
 
 def of_recordings(recordings: list[Recording]) -> pd.DataFrame:
     """The long table of recordings; values that were not sent are left out."""
-    return pd.concat([_of_recording(one) for one in recordings], ignore_index=True)
+    nothing = Recording("", [], np.zeros(0, np.int64), np.zeros((0, 0)))
+    return pd.concat([_of_recording(one) for one in recordings or [nothing]], ignore_index=True)
 
 
 def _of_recording(one: Recording) -> pd.DataFrame:

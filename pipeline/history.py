@@ -38,12 +38,14 @@ from pipeline.thinning import chosen
 __all__ = ["Here", "History", "Spread"]
 
 ENTITIES_A_GROUP = 50
-ROWS_WANTED = 200_000
-WINDOWS_WANTED = 60_000
+# entities that stand for the fleet where rows alone are wanted, and how many rows and windows
+SCOUTS, ROWS_WANTED, WINDOWS_WANTED = 64, 200_000, 60_000
+# values from which on other processes are worth their seconds of starting
+WORTH_PROCESSES = 20_000_000
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
-WEEK_MS = 604_800_000
+WEEK_MS, DAY_MS = 604_800_000, 86_400_000
 
 
 class Spread(Protocol):
@@ -54,11 +56,26 @@ class Spread(Protocol):
 
 
 class Here:
-    """One group after the other in this process."""
+    """All cores of this machine; one group after the other in this process where there is little to do.
+
+    Parameters
+    ----------
+    n_values
+        How many values there are to go through.
+    """
+
+    def __init__(self, n_values: int) -> None:
+        self._n_values = n_values
 
     def map(self, work: Callable[[_Task], Learned], tasks: Sequence[_Task]) -> Iterator[Learned]:
         """Yield what came of each task, in order of the tasks."""
-        return map(work, tasks)
+        if self._n_values < WORTH_PROCESSES or len(tasks) == 1:
+            return map(work, tasks)
+        from joblib import Parallel, delayed
+
+        shared = Parallel(n_jobs=-1, return_as="generator", max_nbytes=None, pre_dispatch="n_jobs")
+        found: Iterator[Learned] = shared(delayed(work)(task) for task in tasks)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,7 @@ class _Task:
     plan: Plan
     bundle: Bundle | None
     cut_ms: int
+    day_ms: int
     sample_share: float
     window_share: float
     excluded: tuple[Label, ...]
@@ -108,12 +126,14 @@ class History:
     ) -> None:
         self.plan = replace(plan, **NO_SCORES)  # type: ignore[arg-type]
         self._sources, self._entities, self._excluded = list(sources), entities, tuple(excluded)
-        self._spread, self._on_progress = spread or Here(), on_progress
         self.first_ms, self.end_ms, self.n_rows, self.n_values = self._scan()
+        self._spread, self._on_progress = spread or Here(self.n_values), on_progress
         self.cut_ms = round(self.end_ms - held_share * (self.end_ms - self.first_ms))
+        # levels have hours: what drift is measured against is a whole day where there are two
+        self._day_ms = min(self.cut_ms, max(self.end_ms - DAY_MS, (self.first_ms + self.end_ms) // 2))
         self.budget_per_week = plan.budget_per_week
 
-    def learn(self, bundle: Bundle | None = None, with_windows: bool = False) -> Learned:
+    def learn(self, bundle: Bundle | None = None) -> Learned:
         """Go through all of it with a bundle in force, None: a cold start; one pass.
 
         Raises
@@ -121,14 +141,38 @@ class History:
         InputError
             A table cannot be read, or nothing is left of the entities wanted.
         """
-        window_share = min(1.0, WINDOWS_WANTED / max(1, self.n_rows)) if with_windows else 0.0
-        return self._go(bundle, self.cut_ms, (min(1.0, ROWS_WANTED / max(1, self.n_values)), window_share))
+        return self._go(bundle, self.cut_ms, (self._share(ROWS_WANTED, self.n_values), 0.0))
 
-    def _go(self, bundle: Bundle | None, cut_ms: int, shares: tuple[float, float]) -> Learned:
-        """One pass; rows and windows are sampled before the cut, scores and incidents kept after it."""
+    def scout(self, with_windows: bool = False) -> Learned:
+        """Go through some entities that stand for all, evenly spaced in order of the sources, for rows to fit on.
+
+        Raises
+        ------
+        InputError
+            As in :meth:`learn`.
+        """
+        n = min(SCOUTS, len(self._sources))
+        spaced = [i * len(self._sources) // n for i in range(n)]
+        part = n / len(self._sources)
+        windows = self._share(WINDOWS_WANTED, self.n_rows * part) if with_windows else 0.0
+        shares = (self._share(ROWS_WANTED, self.n_values * part), windows)
+        return self._go(None, self.cut_ms, shares, [self._sources[i] for i in spaced])
+
+    @staticmethod
+    def _share(wanted: int, there: float) -> float:
+        return min(1.0, wanted / max(1.0, there))
+
+    def _go(
+        self,
+        bundle: Bundle | None,
+        cut_ms: int,
+        shares: tuple[float, float],
+        sources: Sequence[Path | Recording] = (),
+    ) -> Learned:
+        """One pass over some sources, or all; rows and windows are sampled before the cut, scores kept after it."""
         tasks = [
-            _Task(tuple(part), self._entities, self.plan, bundle, cut_ms, *shares, self._excluded)
-            for part in self._groups()
+            _Task(tuple(part), self._entities, self.plan, bundle, cut_ms, self._day_ms, *shares, self._excluded)
+            for part in _groups(sources or self._sources)
         ]
         whole = Learned()
         for done, learned in enumerate(self._spread.map(walk, tasks), start=1):
@@ -138,10 +182,6 @@ class History:
         if not whole.series:
             raise InputError(f"nothing is left to learn from: no entity matches {self._entities!r}")
         return whole
-
-    def _groups(self) -> Iterator[list[Path | Recording]]:
-        for start in range(0, len(self._sources), ENTITIES_A_GROUP):
-            yield self._sources[start : start + ENTITIES_A_GROUP]
 
     def judge(self, bundle: Bundle | None) -> Outcome:
         """Send a model over all of it and tell what an operator would have seen; None: the untrained baselines."""
@@ -200,6 +240,11 @@ class History:
         return min(first), max(last) + 1, n_rows, n_values
 
 
+def _groups(sources: Sequence[Path | Recording]) -> Iterator[Sequence[Path | Recording]]:
+    for start in range(0, len(sources), ENTITIES_A_GROUP):
+        yield sources[start : start + ENTITIES_A_GROUP]
+
+
 def _times(path: Path) -> tuple[Ints, int]:
     """Times in ns of a table, and how many values stand in a row."""
     import pandas as pd
@@ -229,7 +274,8 @@ def walk(task: _Task) -> Learned:
     learned.n_samples = sum(int(np.isfinite(one.values).sum()) for one in recordings)
     recordings = [_without(one, task.excluded) for one in recordings]
     stream = PartitionStream(task.plan, "training", 0, task.bundle)
-    watcher = _Watcher(task.cut_ms, task.sample_share, WindowSample(stream.catalog, task.window_share), stream)
+    windows = WindowSample(stream.catalog, task.window_share)
+    watcher = _Watcher(task.cut_ms, task.day_ms, task.sample_share, windows, stream)
     stream.observer = watcher.see
     for result in run_through(stream, recordings, None):
         learned.events += [event.data for event in result.incidents if _ms(event.data.started_at) >= task.cut_ms]
@@ -242,9 +288,10 @@ def walk(task: _Task) -> Learned:
 
 @dataclass(slots=True)
 class _Watcher:
-    """Keeps shares of feature rows, and of windows before the cut, chosen by time, and every score after it."""
+    """Keeps shares of feature rows and windows before the cut, of rows of the last day, and every later score."""
 
     cut_ms: int
+    day_ms: int
     share: float
     windows: WindowSample
     stream: PartitionStream
@@ -263,7 +310,7 @@ class _Watcher:
         before = kept & (wave.time_ms < self.cut_ms)
         if before.any():
             self.rows.append(judged.features[before])
-        after = kept & (wave.time_ms >= self.cut_ms)
+        after = kept & (wave.time_ms >= self.day_ms)
         if after.any():
             self.later.append(judged.features[after])
             self.whose.append(wave.entity[after])

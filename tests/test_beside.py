@@ -38,7 +38,7 @@ from pipeline.stream import PartitionStream
 
 T0 = 1_767_225_600_000
 FLEET = Fleet(n_hosts=3, n_metrics=4, seed=3)
-N_PAST, N_LIVE = 7 * 1_440, 900
+N_PAST, N_LIVE = 14 * 1_440, 900
 HOME = Partition("telemetry", 0)
 
 

@@ -58,6 +58,7 @@ def test_files_train_the_same_bundle_as_frames(recordings, trained, tmp_path):
 def test_rows_to_fit_on_lie_before_the_cut_and_scores_to_judge_by_after_it(recordings):
     history = History(recordings, Plan())
     learned = history.learn()
+    assert (history.scout().rows == learned.rows).all()
     assert all(times.min() >= history.cut_ms for times, _, _ in learned.held.values())
     n_held = round(0.2 * N_STEPS)
     assert all(abs(len(times) - n_held) <= 2 for times, _, _ in learned.held.values())
@@ -110,8 +111,30 @@ def test_a_detector_of_ones_own_serves_and_an_unknown_one_is_told(recordings):
     assert own.bundle.has_detector
     with pytest.raises(ModelError, match="there is no detector 'florest'; there are baseline, forest, kmeans"):
         train(History(recordings, Plan()), "florest")
-    with pytest.raises(ModelError, match="cannot serve"):
-        train(History(recordings, Plan()), "sklearn.decomposition:PCA")
+    assert own.bundle.card.facts["scorer"] == "compiled"
+    with pytest.raises(ModelError, match=r"cannot serve: StandardScaler has no compiled scorer.*neither score_samples"):
+        train(History(recordings, Plan()), "sklearn.preprocessing:StandardScaler")
+
+
+def test_what_cannot_be_compiled_serves_row_by_row_with_the_same_bits_alone_and_in_a_batch(recordings):
+    own = train(History(recordings, Plan()), "sklearn.mixture:GaussianMixture").bundle
+    assert (own.scorer_kind, own.card.facts["scorer"]) == ("row by row", "row by row")
+    rows = np.random.default_rng(5).normal(size=(257, len(own.card.feature_names)))
+    whole = own.score(rows)
+    np.testing.assert_allclose(whole, -own.estimator.score_samples(rows), rtol=1e-9)
+    for part in (1, 7, 64):
+        pieces = np.concatenate([own.score(rows[at : at + part]) for at in range(0, len(rows), part)])
+        assert pieces.tobytes() == whole.tobytes()
+
+
+def test_processes_of_this_machine_give_the_bundle_of_one(recordings, trained, monkeypatch):
+    monkeypatch.setattr(module, "ENTITIES_A_GROUP", 2)
+    monkeypatch.setattr(module, "WORTH_PROCESSES", 0)
+    apart, whole = train(History(recordings, Plan()), "forest"), trained["forest"]
+    for key, row in whole.bundle.series.items():
+        assert apart.bundle.series[key].tobytes() == row.tobytes()
+    assert apart.measures == whole.measures
+    assert apart.bundle.card.golden_scores.tobytes() == whole.bundle.card.golden_scores.tobytes()
 
 
 def test_incidents_counted_from_held_back_scores_are_those_that_a_replay_opens(recordings):

@@ -133,6 +133,7 @@ def promote(
     because: Annotated[str, typer.Option("--because", metavar="WHY", help="Written on the version.")] = "",
     config: Config = None,
     overrides: Set = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a version serve if its comparison with the champion meets the written rule; running jobs follow.
 
@@ -151,11 +152,11 @@ def promote(
         raise SettingsError('--force needs --because "...": it is written on the version')
     registry = _registry(loaded(config, overrides).settings)
     version = promote_model(registry, which, _rule(rule), None, because if force else "")
-    typer.echo(f"{registry.name} version {version.number} is champion; back: foreshock models rollback")
+    _tell_version(version, f"{registry.name} version {version.number} is champion; back: models rollback", as_json)
 
 
 @app.command()
-def rollback(config: Config = None, overrides: Set = None) -> None:
+def rollback(config: Config = None, overrides: Set = None, as_json: AsJson = False) -> None:
     """Let the previous champion serve again.
 
     Examples:
@@ -163,11 +164,12 @@ def rollback(config: Config = None, overrides: Set = None) -> None:
       foreshock models rollback
     """
     registry = _registry(loaded(config, overrides).settings)
-    typer.echo(f"{registry.name} version {registry.rollback().number} is champion again")
+    version = registry.rollback()
+    _tell_version(version, f"{registry.name} version {version.number} is champion again", as_json)
 
 
 @app.command()
-def retire(which: Which, config: Config = None, overrides: Set = None) -> None:
+def retire(which: Which, config: Config = None, overrides: Set = None, as_json: AsJson = False) -> None:
     """Take a version out of use; it loses its aliases and stays readable.
 
     Examples:
@@ -175,7 +177,8 @@ def retire(which: Which, config: Config = None, overrides: Set = None) -> None:
       foreshock models retire challenger
     """
     registry = _registry(loaded(config, overrides).settings)
-    typer.echo(f"{registry.name} version {registry.retire(which).number} is retired")
+    version = registry.retire(which)
+    _tell_version(version, f"{registry.name} version {version.number} is retired", as_json)
 
 
 @app.command()
@@ -192,7 +195,16 @@ def detectors(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(dict(rows), indent=2))
         return
-    _table(("detector", "good at"), [*rows, ("package.module:Factory", "your own, if it can be compiled")])
+    _table(
+        ("detector", "good at"),
+        [
+            *rows,
+            (
+                "package.module:Factory",
+                "your own, with score_samples; what is not a forest or k-means scores row by row",
+            ),
+        ],
+    )
 
 
 @app.command()
@@ -214,6 +226,10 @@ def ui(
     registry.aliases()
     place = ["--backend-store-uri", registry.uri, "--host", "127.0.0.1", "--port", str(port)]
     subprocess.run([sys.executable, "-m", "mlflow", "ui", *place], check=False)
+
+
+def _tell_version(version: Version, words: str, as_json: bool) -> None:
+    typer.echo(json.dumps(asdict(version), indent=2) if as_json else words)
 
 
 def _registry(settings: Settings) -> Registry:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.cli.histories import Dask, Data, Entities, Exclude, FromTopic, Labels, Since, Until, Wanted, history_of
-from pipeline.cli.options import Bootstrap, Config, Set, loaded
+from pipeline.cli.options import AsJson, Bootstrap, Config, Set, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +46,7 @@ def retrain(
     config: Config = None,
     overrides: Set = None,
     bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train on the first four fifths of a window, compare on the last, promote if the written rule allows it.
 
@@ -63,35 +66,50 @@ def retrain(
     registry = registry_of(settings)
     cut_ms, reason = _asked_for(settings, registry, wanted, always)
     if not reason.startswith("because"):
-        typer.echo(f"Nothing was trained: {reason}.")
-        return
-    cut = datetime.fromtimestamp(cut_ms / 1000, UTC).isoformat()
-    typer.echo(_retrained(settings, registry, (replace(wanted, until=cut), replace(wanted, since=cut)), labels, reason))
+        done = Done(f"Nothing was trained: {reason}.", reason)
+    else:
+        cut = datetime.fromtimestamp(cut_ms / 1000, UTC).isoformat()
+        windows = replace(wanted, until=cut), replace(wanted, since=cut)
+        done = _retrained(settings, registry, windows, labels, reason)
+    typer.echo(json.dumps(asdict(done), indent=2) if as_json else done.told)
 
 
-def _retrained(settings: Settings, registry: Registry, windows: tuple[Wanted, Wanted], labels: object, why: str) -> str:
-    from pathlib import Path
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done, in one paragraph and for machines; ``refused`` are the rule's reasons against the version."""
 
+    told: str
+    why: str
+    version: str = ""
+    promoted: bool = False
+    refused: tuple[str, ...] = ()
+
+
+def _retrained(
+    settings: Settings, registry: Registry, windows: tuple[Wanted, Wanted], labels: Path | None, why: str
+) -> Done:
     from models.errors import PromotionRefused
     from models.gate import NOBODY, Rule, champion_of, promote
+    from models.registry import CHALLENGER
     from pipeline.cli.models import compared
     from pipeline.cli.train import register, trained
 
-    champion = champion_of(registry)
+    champion, on_trial = champion_of(registry), registry.aliases().get(CHALLENGER)
     made = trained(settings, windows[0], champion.card.detector if champion else "baseline")
-    version = register(registry, made, "challenger")
-    pair = (champion.version if champion else NOBODY, version)
-    told = compared(settings, registry, pair, windows[1], labels if isinstance(labels, Path) else None)
-    done = (
+    version = register(registry, made, "" if on_trial else CHALLENGER)
+    before = champion.version if champion else NOBODY
+    told = compared(settings, registry, (before, version), windows[1], labels)
+    said = (
         f"Trained version {version} ({made.bundle.card.detector}) {why}; over {told.entity_weeks:.2f} entity-weeks it "
-        f"had {told.after.incidents} incidents, {pair[0]} had {told.before.incidents}; {told.agreement:.0%} of all "
+        f"had {told.after.incidents} incidents, {before} had {told.before.incidents}; {told.agreement:.0%} of all "
         "overlap"
     )
     try:
         promote(registry, version, Rule(), told)
     except PromotionRefused as refused:
-        return f"{done}. It stays challenger: {'; '.join(refused.reasons)}."
-    return f"{done}. It is champion now."
+        stays = f"Version {on_trial} stays on trial, so it has no alias" if on_trial else "It stays challenger"
+        return Done(f"{said}. {stays}: {'; '.join(refused.reasons)}.", why, version, refused=tuple(refused.reasons))
+    return Done(f"{said}. It is champion now.", why, version, promoted=True)
 
 
 def _asked_for(settings: Settings, registry: Registry, wanted: Wanted, always: bool) -> tuple[int, str]:
@@ -107,7 +125,7 @@ def _asked_for(settings: Settings, registry: Registry, wanted: Wanted, always: b
         days = (time.time() - registry.version(champion.version).created_ms / 1000) / DAY_SECONDS
         if days > settings.models.retrain_after_days:
             return cut_ms, f"because version {champion.version} is {days:.0f} days old"
-        moved, where = _drift(champion, history.learn().later)
+        moved, where = _drift(champion, history.learn(champion).later)
     if moved > MOVED:
         return cut_ms, f"because {where} drifted from the training of version {champion.version} (PSI {moved:.2f})"
     return cut_ms, f"version {champion.version} is {days:.0f} days old and no feature moved (PSI at most {moved:.2f})"

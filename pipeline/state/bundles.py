@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from models.bundle import Bundle
@@ -23,10 +24,12 @@ class Bundles:
     ----------
     store
         Where they lie, each in a folder ``bundles/<hash>``.
+    trusted_types
+        Types in model files that the operator trusts beyond our own list.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, trusted_types: Collection[str] = ()) -> None:
+        self._store, self._trusted_types = store, tuple(trusted_types)
         self._known: dict[str, Bundle] = {}
 
     def put(self, bundle: Bundle) -> str:
@@ -64,5 +67,5 @@ class Bundles:
             with tempfile.TemporaryDirectory() as scratch:
                 for name in names:
                     (Path(scratch) / name).write_bytes(self._store.read(f"bundles/{digest}/{name}"))
-                self._known[digest] = load(Path(scratch), digest=digest)
+                self._known[digest] = load(Path(scratch), self._trusted_types, digest)
         return self._known[digest]

@@ -1,11 +1,13 @@
 """A model's whole life on a real broker and a real MLflow: trained, refused, promoted, swapped in, taken back."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -21,6 +23,7 @@ from pipeline.simulate.labels import Label, write_labels
 from pipeline.simulate.records import wide_table
 from pipeline.simulate.telemetry import telemetry
 
+ROOT = Path(__file__).parents[2]
 T0 = 1_767_225_600_000
 MINUTE = 60_000
 FLEET = Fleet(n_hosts=3, n_metrics=4, seed=11)
@@ -210,3 +213,55 @@ def test_a_challenger_in_the_shadow_is_counted_and_never_heard(broker, fresh, on
     assert "of class host moved from the training of version 1 (PSI" in notices[0].told
     assert summary["drift"][0]["entity_class"] == "host"
     assert (summary["model"], summary["swaps"], summary["swap_failures"]) == ("foreshock 1", 1, 0)
+
+
+OWN = """
+import numpy as np
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import RobustScaler
+
+
+class Farthest(OutlierMixin, BaseEstimator):
+    def fit(self, x, y=None):
+        self.n_features_in_ = x.shape[1]
+        self.middle_ = np.median(x, axis=0)
+        return self
+
+    def score_samples(self, x):
+        return -np.abs(x - self.middle_).max(axis=1)
+
+
+def factory():
+    return make_pipeline(RobustScaler(quantile_range=(1.0, 99.0)), Farthest())
+"""
+
+
+def test_a_detector_of_ones_own_is_trained_trusted_and_serves_over_a_restart(
+    broker, fresh, on_store, data, tmp_path, monkeypatch
+):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "own_detector.py").write_text(OWN)
+    monkeypatch.syspath_prepend(home)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(home)]))
+    trust = ("--set", "models.trusted_types=own_detector.Farthest")
+    on_store("train", "--data", data / "short", "--detector", "own_detector:factory", *trust)
+    refused = on_store("models", "promote", "1", "--force", "--because", "mine", status=1)
+    assert "own_detector.Farthest, which is not on the list of trusted types" in refused
+    on_store("models", "promote", "1", "--force", "--because", "mine", *trust)
+    assert json.loads(on_store("models", "show", "1", "--json", *trust))["facts"]["scorer"] == "row by row"
+
+    topic, uri, first = fresh("own"), on_store.registry.uri, N_PAST + N_LATER
+    wary = Live(broker, topic, uri, tmp_path)
+    wary.wait_for("which is not on the list of trusted types")
+    wary.stop()
+    for at, host in enumerate(FLEET.hosts[:2]):  # the second one finds the bundle beside its snapshots
+        live = Live(broker, topic, uri, tmp_path, trusted_types="own_detector.Farthest")
+        live.n_records = at * N_LIVE * len(FLEET.hosts)
+        live.wait_for("the champion is version 1")
+        live.send(stretch_of(first + at * N_LIVE, N_LIVE, [(host, FAULT)], by=150.0))
+        live.stop()
+    assert set(live.versions()) == {"1"}
+    assert {e.data.entity.id for e in live.read("incidents", CloudEvent)} >= set(FLEET.hosts[:2])
+    assert len([one for one in live.read("decisions", Decision) if one.kind == "model"]) == 1

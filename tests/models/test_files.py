@@ -4,12 +4,14 @@ import json
 import pickle
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.ensemble import IsolationForest
+from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, RobustScaler
 
@@ -45,6 +47,20 @@ def reseal(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"] = {name: files._digest(folder / name) for name in manifest["files"]}
     (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [IsolationForest(n_estimators=20, random_state=1), KMeans(3, n_init=1, random_state=1), GaussianMixture()],
+    ids=lambda one: type(one).__name__,
+)
+def test_equal_bundles_are_equal_files_however_often_they_came_and_went(estimator, rows, bundle, tmp_path):
+    fitted = replace(bundle, estimator=estimator.fit(rows), card=Card())
+    digests = {files.save(fitted, tmp_path / "first"), files.save(fitted, tmp_path / "second")}
+    again = files.load(tmp_path / "first")
+    np.testing.assert_array_equal(again.score(rows[:9]), fitted.score(rows[:9]))
+    digests.add(files.save(again, tmp_path / "third"))
+    assert len(digests) == 1
 
 
 def test_what_is_loaded_is_what_was_saved_to_the_bit(bundle, folder):
