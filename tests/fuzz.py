@@ -1,4 +1,5 @@
-"""Records of real senders, meddled with, through every codec: whatever comes, nothing may end as an exception.
+"""Records of real senders, meddled with, through every codec: whatever comes, nothing may end as an
+exception, and the walks over known series must see what the formats' own decoders see.
 
 usage: fuzz.py [--seconds 60] [--seed N]     (make fuzz)
 """
@@ -17,12 +18,15 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from hostile import GOOD  # noqa: E402
+from judging import assert_same  # noqa: E402
 from wire import NAMES, WIRE  # noqa: E402
 
 from pipeline.catalog import Catalog  # noqa: E402
-from pipeline.codecs import FORMATS, decode  # noqa: E402
+from pipeline.codecs import FORMATS, decode, format_of  # noqa: E402
 from pipeline.codecs.capture import read_capture  # noqa: E402
 from pipeline.codecs.encode import ENCODERS  # noqa: E402
+from pipeline.codecs.walk import WALKS  # noqa: E402
+from pipeline.dialect import DEFAULT  # noqa: E402
 from pipeline.events import Records  # noqa: E402
 from pipeline.meaning import Meaning  # noqa: E402
 
@@ -65,10 +69,16 @@ def main() -> None:
     options = asked.parse_args()
     print(f"seed {options.seed}", flush=True)
     warnings.simplefilter("error")
-    chance, n, until = random.Random(options.seed), 0, time.monotonic() + options.seconds
+    chance, n = random.Random(options.seed), 0
     records = seeds(chance)
+    known = {name: (Catalog(), Catalog()) for name in WALKS}
+    for name, catalogs in known.items():
+        assert_same(name, [value for value in records if format_of(value, DEFAULT) == name], catalogs)
+    until = time.monotonic() + options.seconds
     while time.monotonic() < until:
         value = meddled(chance.choice(records), chance)
+        for name, catalogs in known.items():
+            assert_same(name, [value], catalogs)
         for formats in ((), (chance.choice(FORMATS),)):
             catalog = Catalog()
             found = decode(Records("t", 0, [0], [1_767_571_200_000], [None], [value]), catalog, formats)

@@ -31,6 +31,7 @@ from pipeline.codecs.encode import ENCODERS
 from pipeline.events import Records
 from pipeline.kafka.follow import read_all
 from pipeline.kafka.topics import create
+from pipeline.meaning import Meaning
 from pipeline.settings import load
 
 WAIT_SECONDS = 150
@@ -128,6 +129,20 @@ def test_all_captures_on_one_topic_in_one_job_give_the_same_samples(
     assert (job.summary.counts.rejected, job.summary.counts.decoded) == (0, apart.total())
     together = Counter(one for records in read_all(client, f"{prefix}.samples") for one in rows_of(records, Catalog()))
     assert together == apart
+    assert watched_of(client, f"{prefix}.samples") == watched_of(client, topic)
+
+
+def watched_of(client: dict[str, Any], topic: str) -> Counter[tuple[Any, ...]]:
+    """What of a topic is judged: with means and quantiles in place of the parts of histograms."""
+    catalog, seen_of = Catalog(), Counter[tuple[Any, ...]]()
+    meaning = Meaning(catalog)
+    for records in read_all(client, topic):
+        decoded = decode(records, catalog)
+        samples = meaning.watch(decoded.samples, decoded.distributions).samples
+        columns = (samples.series_id, samples.time.tolist(), samples.value, samples.kind.tolist())
+        seen_of.update((catalog.identities[i], t, value.tobytes(), k) for i, t, value, k in zip(*columns, strict=True))
+    assert any(dict(identity.labels).get("estimate") for identity, *_ in seen_of)
+    return seen_of
 
 
 def overrides(bootstrap: str, prefix: str, topic: str) -> list[str]:
