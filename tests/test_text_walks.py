@@ -165,6 +165,8 @@ def test_odd_objects_of_a_known_series_are_what_the_judge_says(value: bytes) -> 
         b"m,host=a v=1 99999999999999999999",
         b"m," + b"host=a," * 1500 + b"x=y v=1 1700000000",
         b"{m v=1 1700000000",
+        b"m,host=a\0 v=1,v\0=2,v=3 1700000000",
+        b"m,host=a\x01 v=1,v\x01=2,v=3 1700000000",
     ],
 )
 def test_odd_lines_of_a_known_series_are_what_the_judge_says(line: bytes) -> None:

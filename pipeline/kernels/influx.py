@@ -140,7 +140,7 @@ def _write_fields(data, at, end, time, key, stores):
                 out.used[BOOLEANS] += 1
             if at == ODD:
                 return False
-            n = copy(data, begin, name_end, table, 0)
+            n = copy(data, begin, name_end + 1, table, 0)
             if emit(table, key, n, (time, np.int64(0), bits, np.int64(TOLD)), out, taught) == ODD:
                 return False
         if at == end:
@@ -166,7 +166,8 @@ def _write_record(data, first, last, record_ms, table, out, taught):
         if at == ODD:
             return False
         time, end = _time(data, at, end, record_ms)
-        key = entry_of(table, np.int64(ROOT), copy(data, begin, at, table, 0), taught)
+        # with the sign behind it, for keys end in zeros, as a name may
+        key = entry_of(table, np.int64(ROOT), copy(data, begin, at + 1, table, 0), taught)
         while at < end and data[np.uint64(at)] == BLANK:
             at += 1
         if key == NO_ENTRY or not 0 < time < MAX_TIME_NS or at >= end or at - begin > LONGEST_KEY:
