@@ -10,13 +10,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
-from pipeline.codecs.buckets import explicit, exponential
+from pipeline.codecs.buckets import Buckets, explicit, exponential
 from pipeline.codecs.otlp import NO_RECORDED_VALUE, MetricWriter, Point, labels_of, source_of, sum_kind
 from pipeline.codecs.writer import SampleWriter
 from pipeline.errors import CodecError
 from pipeline.events import Kind, Origin
 
-__all__ = ["NAME", "decode"]
+__all__ = ["NAME", "buckets_of", "decode", "total_of"]
 
 NAME = "otlp-proto"
 
@@ -66,14 +66,20 @@ def _number(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
 
 
 def _histogram(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
-    buckets = explicit(raw.explicit_bounds, raw.bucket_counts)
-    writer.distribution(point, float(raw.count), raw.sum if raw.HasField("sum") else None, kind, buckets)
+    writer.distribution(point, float(raw.count), total_of(raw), kind, buckets_of(raw))
 
 
-def _exponential(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
+def total_of(raw: Any) -> float | None:
+    """Sum of the values of a point of a histogram; None where it was not sent."""
+    return raw.sum if raw.HasField("sum") else None
+
+
+def buckets_of(raw: Any) -> Buckets | None:
+    """Buckets of a point of a histogram of either shape."""
+    if isinstance(raw, metrics_pb2.HistogramDataPoint):
+        return explicit(raw.explicit_bounds, raw.bucket_counts)
     positive, negative = ((part.offset, part.bucket_counts) for part in (raw.positive, raw.negative))
-    buckets = exponential(raw.scale, float(raw.zero_count), positive, negative)
-    writer.distribution(point, float(raw.count), raw.sum if raw.HasField("sum") else None, kind, buckets)
+    return exponential(raw.scale, float(raw.zero_count), positive, negative)
 
 
 def _summary(writer: MetricWriter, point: Point, raw: Any, kind: int) -> None:
@@ -88,7 +94,7 @@ _SHAPES: dict[str, Callable[[Any], tuple[_Write, int]]] = {
     "sum": lambda data: (_number, sum_kind(data.is_monotonic, data.aggregation_temporality)),
     "histogram": lambda data: (_histogram, sum_kind(True, data.aggregation_temporality) | Origin.HISTOGRAM),
     "exponential_histogram": lambda data: (
-        _exponential,
+        _histogram,
         sum_kind(True, data.aggregation_temporality) | Origin.HISTOGRAM,
     ),
     "summary": lambda data: (_summary, Kind.COUNTER | Origin.SUMMARY),

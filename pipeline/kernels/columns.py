@@ -23,18 +23,20 @@ __all__ = [
     "STALE",
     "TEXTS",
     "TOLD",
+    "WHOLES",
     "Batch",
     "Columns",
     "Taught",
     "emit",
     "entry_of",
+    "mark",
     "settle",
 ]
 
 MAX_TIME_NS = 7_258_118_400_000_000_000  # 2200-01-01
 STALE = 16  # bit of a sample's kind
 TOLD = -1  # the kind is what the entry says
-ROWS, LACKS_ROOM, TEXTS, BOOLEANS, COUNTERS = range(5)  # of ``used``, and how many there are
+ROWS, LACKS_ROOM, TEXTS, BOOLEANS, WHOLES, COUNTERS = range(6)  # of ``used``, and how many there are
 
 
 class Batch(NamedTuple):
@@ -56,7 +58,9 @@ class Taught(NamedTuple):
 class Columns(NamedTuple):
     """Room for samples: columns of shape (capacity,), ``used[ROWS]`` of them filled; ``value`` in two views.
 
-    ``used`` also counts the texts that are no samples, and the booleans that became 0 and 1.
+    ``used`` also counts the texts that are no samples, the booleans that became 0 and 1, and the points of histograms
+    and summaries: for each, ``whole`` has the row of its count, where its bytes begin and end, its metric's entry, and
+    the field of the metric that it came in.
     """
 
     series_id: npt.NDArray[np.int32]
@@ -66,6 +70,7 @@ class Columns(NamedTuple):
     bits: npt.NDArray[np.uint64]
     kind: npt.NDArray[np.uint8]
     record: npt.NDArray[np.int32]
+    whole: npt.NDArray[np.int64]
     used: npt.NDArray[np.int64]
 
 
@@ -111,11 +116,18 @@ def emit(table, parent, at, sample, out, taught):
 
 
 @njit_inline
+def mark(out):
+    """What is used before a record, to come back to."""
+    used = out.used
+    return used[ROWS], used[TEXTS], used[BOOLEANS], used[WHOLES]
+
+
+@njit_inline
 def settle(good, record, before, out):
-    """Say whose the rows of one record are, or take all back; ``before`` is (rows, texts, booleans) at its begin."""
-    rows, texts, booleans = before
+    """Say whose the rows of one record are, or take all back to where ``mark`` was asked."""
+    rows, texts, booleans, wholes = before
     if good:
         for row in range(rows, out.used[ROWS]):
             out.record[row] = record
     else:
-        out.used[ROWS], out.used[TEXTS], out.used[BOOLEANS] = rows, texts, booleans
+        out.used[ROWS], out.used[TEXTS], out.used[BOOLEANS], out.used[WHOLES] = rows, texts, booleans, wholes

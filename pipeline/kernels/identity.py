@@ -136,6 +136,11 @@ class Identities:
     ----------
     most
         Entries kept at most.
+
+    Attributes
+    ----------
+    units
+        Of the values of histograms and summaries, by their metric's entry.
     """
 
     def __init__(self, most: int) -> None:
@@ -144,6 +149,7 @@ class Identities:
 
     def forget(self) -> None:
         """Start anew."""
+        self.units: dict[int, str] = {}
         scratch = np.zeros(SCRATCH_WORDS, np.uint64)
         self.table = Table(
             slots=np.zeros(1 << 10, np.int32),

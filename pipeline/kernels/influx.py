@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, ROWS, TEXTS, TOLD, emit, entry_of, settle
+from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TEXTS, TOLD, emit, entry_of, mark, settle
 from pipeline.kernels.decimal import number
 from pipeline.kernels.identity import NO_ENTRY, copy
 from pipeline.kernels.moment import epoch
@@ -185,7 +185,7 @@ def walk(batch, first, table, out, taught):
     """
     data, bounds = batch.data, batch.bounds
     for record in range(first, bounds.size - 1):
-        before = (out.used[ROWS], out.used[TEXTS], out.used[BOOLEANS])
+        before = mark(out)
         ms = batch.times[record]
         good = _write_record(data, bounds[record], bounds[record + 1], ms, table, out, taught)
         settle(good, record, before, out)

@@ -3,26 +3,27 @@
 A message is read twice on each floor, because senders may write its fields in any order (the Collector writes them
 descending: points before the metric's name, metrics before the host): once for all that is not a child, which is the
 identity, and once for the children. Everything that is not an expected number in an expected place, or was never seen
-before, stops the walk at that record, which is left without a trace: the official library is the judge of it. So it is
-of records with histograms and summaries, whose points are more than samples.
+before, stops the walk at that record, which is left without a trace: the official library is the judge of it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, ROWS, STALE, TEXTS, emit, entry_of, settle
+from pipeline.kernels.columns import MAX_TIME_NS, STALE, emit, entry_of, mark, settle
 from pipeline.kernels.identity import NO_ENTRY, NO_ROOM, ROOT, copy, finish
+from pipeline.kernels.otlp_distribution import EXPONENTIAL, HISTOGRAM, SUMMARY, write_distribution
 from pipeline.kernels.otlp_point import AS_INT, point
 from pipeline.kernels.wire import LENGTH, ODD, VARINT, field, njit_borrowing, njit_inline, varint
 
 __all__ = ["walk"]
 
 RESOURCES, SCOPES, METRICS, POINTS = 1, 2, 2, 1  # numbers of the child fields, floor by floor
-GAUGE, SUM, DISTRIBUTIONS = 5, 7, (9, 10, 11)  # fields of a metric: the shapes of its points
+GAUGE, SUM = 5, 7  # fields of a metric: the shapes of its points, beside those of distributions
+SHAPES = (GAUGE, SUM, HISTOGRAM, EXPONENTIAL, SUMMARY)
 TEMPORALITY, MONOTONIC, DELTA_TEMPORALITY = 2, 3, 1
 NO_RECORDED_VALUE = 1
-COUNTER, DELTA = 1, 2  # kinds of samples
+COUNTER, DELTA, OF_HISTOGRAM, OF_SUMMARY = 1, 2, 4, 8  # bits of a sample's kind
 
 
 @njit_inline
@@ -59,11 +60,13 @@ def _write_point(data, first, last, kind, metric, stores):
 @njit_borrowing
 def _kind_of(data, first, last, shape):
     """Kind of a metric's samples by shape, temporality and monotonicity; -1 where one of them is odd."""
-    monotonic, temporality = np.int64(0), np.int64(0)
+    if shape in (0, GAUGE, SUMMARY):
+        return COUNTER | OF_SUMMARY if shape == SUMMARY else 0
+    monotonic, temporality = np.int64(shape != SUM), np.int64(0)
     place = first
-    while place < last and shape == SUM:
+    while place < last:
         number, wire, body, after = field(data, place, last)
-        if number in (TEMPORALITY, MONOTONIC):
+        if number == TEMPORALITY or (number == MONOTONIC and shape == SUM):
             value, _ = varint(data, body, after)
             if wire != VARINT or not 0 <= value < 1 << 31:
                 return -1
@@ -72,7 +75,8 @@ def _kind_of(data, first, last, shape):
             else:
                 monotonic = value
         place = after
-    return DELTA if temporality == DELTA_TEMPORALITY else COUNTER if monotonic else 0
+    kind = DELTA if temporality == DELTA_TEMPORALITY else COUNTER if monotonic else 0
+    return kind if shape == SUM else kind | OF_HISTOGRAM
 
 
 @njit_borrowing
@@ -82,9 +86,9 @@ def _write_metric(data, first, last, scope, table, out, taught):
     place = first
     while place < last:
         number, wire, body, after = field(data, place, last)
-        if after == ODD or number in DISTRIBUTIONS:
+        if after == ODD:
             return False
-        if number in (GAUGE, SUM):
+        if number in SHAPES:
             if shape or wire != LENGTH:
                 return False
             shape, begin, end = number, body, after
@@ -106,9 +110,15 @@ def _write_metric(data, first, last, scope, table, out, taught):
     place = begin
     while place < end and kind >= 0:
         number, _, body, after = field(data, place, end)
-        if number == POINTS and not _write_point(data, body, after, kind, metric, stores):
-            return False
         place = after
+        if number != POINTS:
+            continue
+        if shape in (GAUGE, SUM):
+            good = _write_point(data, body, after, kind, metric, stores)
+        else:
+            good = write_distribution(data, body, after, shape, np.int64(kind), metric, stores)
+        if not good:
+            return False
     return kind >= 0
 
 
@@ -163,7 +173,7 @@ def walk(batch, first, table, out, taught):
     """
     data, bounds = batch.data, batch.bounds
     for record in range(first, bounds.size - 1):
-        before = (out.used[ROWS], out.used[TEXTS], out.used[BOOLEANS])
+        before = mark(out)
         good = _write_record(data, bounds[record], bounds[record + 1], table, out, taught)
         settle(good, record, before, out)
         if not good:

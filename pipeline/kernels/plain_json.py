@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, ROWS, TEXTS, TOLD, emit, settle
+from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TOLD, emit, mark, settle
 from pipeline.kernels.decimal import number
 from pipeline.kernels.identity import copy
 from pipeline.kernels.moment import epoch, rfc3339
@@ -214,7 +214,7 @@ def walk(batch, first, table, out, taught):
     """
     data, bounds = batch.data, batch.bounds
     for record in range(first, bounds.size - 1):
-        before = (out.used[ROWS], out.used[TEXTS], out.used[BOOLEANS])
+        before = mark(out)
         good = _write_record(data, bounds[record], bounds[record + 1], table, out, taught)
         settle(good, record, before, out)
         if not good:
