@@ -25,7 +25,7 @@ from pipeline.catalog import Catalog  # noqa: E402
 from pipeline.codecs import FORMATS, decode, format_of  # noqa: E402
 from pipeline.codecs.capture import read_capture  # noqa: E402
 from pipeline.codecs.encode import ENCODERS  # noqa: E402
-from pipeline.codecs.walk import WALKS  # noqa: E402
+from pipeline.codecs.walk import WALKED  # noqa: E402
 from pipeline.dialect import DEFAULT  # noqa: E402
 from pipeline.events import Records  # noqa: E402
 from pipeline.meaning import Meaning  # noqa: E402
@@ -71,7 +71,7 @@ def main() -> None:
     warnings.simplefilter("error")
     chance, n = random.Random(options.seed), 0
     records = seeds(chance)
-    known = {name: (Catalog(), Catalog()) for name in WALKS}
+    known = {name: (Catalog(), Catalog()) for name in WALKED}
     for name, catalogs in known.items():
         assert_same(name, [value for value in records if format_of(value, DEFAULT) == name], catalogs)
     until = time.monotonic() + options.seconds

@@ -26,7 +26,7 @@ from pipeline.codecs import (
 )
 from pipeline.codecs.buckets import Distribution
 from pipeline.codecs.probes import format_of
-from pipeline.codecs.walk import WALKS, Run
+from pipeline.codecs.walk import WALKED, Run
 from pipeline.codecs.writer import Hopeless, SampleWriter
 from pipeline.dialect import DEFAULT, Dialect
 from pipeline.errors import CodecError
@@ -134,7 +134,7 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
         if name is None:
             continue
         by_format[name] = by_format.get(name, 0) + 1
-        if name in WALKS:
+        if name in WALKED:
             run.take(name, row)
             continue
         run.finish()

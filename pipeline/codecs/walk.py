@@ -19,20 +19,14 @@ from pipeline.codecs import influx, otlp_proto, plain_json
 from pipeline.codecs.buckets import Distribution
 from pipeline.codecs.writer import SampleWriter
 from pipeline.events import Records, SampleBatch
-from pipeline.kernels import influx as influx_kernel
-from pipeline.kernels import otlp as otlp_kernel
-from pipeline.kernels import plain_json as json_kernel
 from pipeline.kernels.columns import BOOLEANS, COUNTERS, LACKS_ROOM, ROWS, TEXTS, WHOLES, Batch, Columns, Taught
 from pipeline.kernels.identity import Identities
 from pipeline.kernels.otlp_distribution import EXPONENTIAL, HISTOGRAM, SUMMARY
+from pipeline.kernels.walk import INFLUX, OTLP, PLAIN_JSON, walk
 
-__all__ = ["WALKS", "Run"]
+__all__ = ["WALKED", "Run"]
 
-WALKS: dict[str, Callable[..., int]] = {
-    otlp_proto.NAME: otlp_kernel.walk,
-    influx.NAME: influx_kernel.walk,
-    plain_json.NAME: json_kernel.walk,
-}
+WALKED = {otlp_proto.NAME: OTLP, influx.NAME: INFLUX, plain_json.NAME: PLAIN_JSON}
 POINTS: dict[int, Any] = {
     HISTOGRAM: metrics_pb2.HistogramDataPoint,
     EXPONENTIAL: metrics_pb2.ExponentialHistogramDataPoint,
@@ -45,7 +39,7 @@ Judge = Callable[[str, bytes, SampleWriter, int], None]
 
 
 class Run:
-    """Consecutive records of one format that wait to be walked together.
+    """Consecutive records of formats that are walked, waiting to be walked together.
 
     Parameters
     ----------
@@ -59,25 +53,23 @@ class Run:
 
     def __init__(self, records: Records, out: SampleWriter, judge: Judge) -> None:
         self._records, self._out, self._judge = records, out, judge
-        self._name = ""
         self._rows: list[int] = []
+        self._names: list[str] = []
 
     def take(self, name: str, row: int) -> None:
-        """Let a row of a format that has a walk wait; records of another format that wait are written first."""
-        if name != self._name:
-            self.finish()
-            self._name = name
+        """Let a row of a format that is walked wait."""
+        self._names.append(name)
         self._rows.append(row)
 
     def finish(self) -> None:
         """Write the samples of all rows that wait, in their order."""
-        rows, self._rows = self._rows, []
+        rows, names = self._rows, self._names
+        self._rows, self._names = [], []
         if not rows:
             return
         out, times = self._out, self._records.times
-        walk = WALKS[self._name]
         values = [self._records.values[row] or b"" for row in rows]
-        batch = _batch(values, [times[row] for row in rows])
+        batch = _batch(values, [times[row] for row in rows], names)
         room = _room(min(MOST_ROWS, len(batch.data) // 2))
         at = 0
         while at < len(rows):
@@ -92,13 +84,14 @@ class Run:
             if at < len(rows) and not lacks_room:
                 before = (len(out), out.refused, len(out.distributions))
                 out.record = rows[at]
-                self._judge(self._name, values[at], out, times[rows[at]])
+                self._judge(names[at], values[at], out, times[rows[at]])
                 if rows[at] not in out.rejections and len(out) > before[0] and out.refused == before[1]:
-                    _learn(walk, _batch(values[at : at + 1], [times[rows[at]]]), out, before[0], before[2])
+                    one = _batch(values[at : at + 1], [times[rows[at]]], names[at : at + 1])
+                    _learn(one, out, before[0], before[2])
                 at += 1
 
 
-def _learn(walk: Callable[..., int], batch: Batch, out: SampleWriter, first: int, first_whole: int) -> None:
+def _learn(batch: Batch, out: SampleWriter, first: int, first_whole: int) -> None:
     """Teach the walk what the judge read in one record: samples and distributions from these places on."""
     found, identities = out.since(first), out.catalog.spellings_of(out.dialect)
     taught = Taught(found.series_id, found.time, found.kind)
@@ -137,9 +130,10 @@ def _cut(room: Columns, record: int) -> None:
     room.used[ROWS] = np.searchsorted(room.record[: room.used[ROWS]], record)
 
 
-def _batch(values: list[bytes], times: list[int]) -> Batch:
+def _batch(values: list[bytes], times: list[int], names: list[str]) -> Batch:
     bounds = np.cumsum([0, *map(len, values)], dtype=np.int64)
-    return Batch(np.frombuffer(b"".join(values), np.uint8), bounds, np.array(times, np.int64))
+    formats = np.array([WALKED[name] for name in names], np.uint8)
+    return Batch(np.frombuffer(b"".join(values), np.uint8), bounds, np.array(times, np.int64), formats)
 
 
 def _room(size: int) -> Columns:

@@ -40,11 +40,12 @@ ROWS, LACKS_ROOM, TEXTS, BOOLEANS, WHOLES, COUNTERS = range(6)  # of ``used``, a
 
 
 class Batch(NamedTuple):
-    """Records behind each other: record i is data[bounds[i]:bounds[i + 1]], of Kafka's time times[i] (ms)."""
+    """Records behind each other: record i is data[bounds[i]:bounds[i + 1]], with Kafka's time (ms) and its format."""
 
     data: npt.NDArray[np.uint8]
     bounds: npt.NDArray[np.int64]
     times: npt.NDArray[np.int64]
+    formats: npt.NDArray[np.uint8]
 
 
 class Taught(NamedTuple):

@@ -1,4 +1,4 @@
-"""Influx lines: a poll's records to columns in one walk over their bytes, for series that are known.
+"""Influx lines: a record's bytes to columns in one walk, for series that are known.
 
 A line's measurement with its tags is one entry, each field's name another below it. Comments, numbers that are none,
 and whatever was never seen before stop the walk at that record, which is left without a trace for the judge. Texts and
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TEXTS, TOLD, emit, entry_of, mark, settle
+from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TEXTS, TOLD, emit, entry_of
 from pipeline.kernels.decimal import number
 from pipeline.kernels.identity import NO_ENTRY, copy
 from pipeline.kernels.moment import epoch
 from pipeline.kernels.wire import ODD, njit_borrowing, njit_inline
 
-__all__ = ["walk"]
+__all__ = ["write_record"]
 
 ROOT = -2
 LONGEST_KEY = 8192
@@ -151,8 +151,8 @@ def _write_fields(data, at, end, time, key, stores):
 
 
 @njit_borrowing
-def _write_record(data, first, last, record_ms, table, out, taught):
-    """Write one record, line by line."""
+def write_record(data, first, last, record_ms, table, out, taught):
+    """Write one record, line by line; returns False where the judge is needed."""
     while first < last:
         end = first
         while end < last and data[np.uint64(end)] != NEWLINE:
@@ -175,20 +175,3 @@ def _write_record(data, first, last, record_ms, table, out, taught):
         if not _write_fields(data, at, end, time, key, (table, out, taught)):
             return False
     return True
-
-
-@njit_borrowing
-def walk(batch, first, table, out, taught):
-    """Write the samples of records from row ``first`` on, until one needs the judge or the room is full.
-
-    Parameters, and what is returned, are those of ``pipeline.kernels.otlp.walk``.
-    """
-    data, bounds = batch.data, batch.bounds
-    for record in range(first, bounds.size - 1):
-        before = mark(out)
-        ms = batch.times[record]
-        good = _write_record(data, bounds[record], bounds[record + 1], ms, table, out, taught)
-        settle(good, record, before, out)
-        if not good:
-            return record
-    return bounds.size - 1

@@ -1,4 +1,4 @@
-"""OTLP metrics: a poll's records to columns in one walk over their bytes, for series that are known.
+"""OTLP metrics: a record's bytes to columns in one walk, for series that are known.
 
 A message is read twice on each floor, because senders may write its fields in any order (the Collector writes them
 descending: points before the metric's name, metrics before the host): once for all that is not a child, which is the
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.kernels.columns import MAX_TIME_NS, STALE, emit, entry_of, mark, settle
+from pipeline.kernels.columns import MAX_TIME_NS, STALE, emit, entry_of
 from pipeline.kernels.identity import NO_ENTRY, NO_ROOM, ROOT, copy, finish
 from pipeline.kernels.otlp_distribution import EXPONENTIAL, HISTOGRAM, SUMMARY, write_distribution
 from pipeline.kernels.otlp_point import AS_INT, point
 from pipeline.kernels.wire import LENGTH, ODD, VARINT, field, njit_borrowing, njit_inline, varint
 
-__all__ = ["walk"]
+__all__ = ["write_record"]
 
 RESOURCES, SCOPES, METRICS, POINTS = 1, 2, 2, 1  # numbers of the child fields, floor by floor
 GAUGE, SUM = 5, 7  # fields of a metric: the shapes of its points, beside those of distributions
@@ -123,8 +123,8 @@ def _write_metric(data, first, last, scope, table, out, taught):
 
 
 @njit_borrowing
-def _write_record(data, first, last, table, out, taught):
-    """Write one record: its resources, their scopes, their metrics."""
+def write_record(data, first, last, table, out, taught):
+    """Write one record: its resources, their scopes, their metrics; returns False where the judge is needed."""
     while first < last:
         number, wire, at, end = field(data, first, last)
         if end == ODD or number != RESOURCES or wire != LENGTH:
@@ -147,35 +147,3 @@ def _write_record(data, first, last, table, out, taught):
                     return False
         first = end
     return True
-
-
-@njit_borrowing
-def walk(batch, first, table, out, taught):
-    """Write the samples of records from row ``first`` on, until one needs the judge or the room is full.
-
-    Parameters
-    ----------
-    batch : Batch
-        The records; nothing in them is trusted.
-    first : int
-    table : Table
-        Of identities.
-    out : Columns
-        Filled behind ``used[ROWS]``.
-    taught : Taught
-        Columns of no samples; while learning, those of the one record given.
-
-    Returns
-    -------
-    int
-        Row of the record that stopped the walk, of which nothing is written (LACKS_ROOM says whether it only found
-        no room); the number of records at the end.
-    """
-    data, bounds = batch.data, batch.bounds
-    for record in range(first, bounds.size - 1):
-        before = mark(out)
-        good = _write_record(data, bounds[record], bounds[record + 1], table, out, taught)
-        settle(good, record, before, out)
-        if not good:
-            return record
-    return bounds.size - 1

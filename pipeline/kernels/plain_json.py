@@ -1,4 +1,4 @@
-"""Plain JSON: a poll's records to columns in one walk over their bytes, for series that are known.
+"""Plain JSON: a record's bytes to columns in one walk, for series that are known.
 
 All members of an object but its time and its value, as they are written and in their order, name its series: equal
 bytes, equal meaning. So nothing of them needs to be understood here, only where each one ends. Objects stand alone, on
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TOLD, emit, mark, settle
+from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TOLD, emit
 from pipeline.kernels.decimal import number
 from pipeline.kernels.identity import copy
 from pipeline.kernels.moment import epoch, rfc3339
 from pipeline.kernels.wire import ODD, fixed64, njit_borrowing, njit_inline
 
-__all__ = ["walk"]
+__all__ = ["write_record"]
 
 ROOT = -3
 NEWLINE, RETURN, TAB, BLANK, QUOTE, COMMA, COLON, BACKSLASH = 10, 13, 9, 32, 34, 44, 58, 92  # ASCII
@@ -176,8 +176,8 @@ def _object(data, at, end, table, out):
 
 
 @njit_borrowing
-def _write_record(data, at, last, table, out, taught):
-    """Write one record: an object, an array of them, or lines of them."""
+def write_record(data, at, last, table, out, taught):
+    """Write one record: an object, an array of them, or lines; returns False where the judge is needed."""
     at = _after_lines(data, at, last)
     in_list = _is(data, at, last, OPEN_LIST)
     if in_list:
@@ -204,19 +204,3 @@ def _write_record(data, at, last, table, out, taught):
             if at == last:
                 return True
     return False
-
-
-@njit_borrowing
-def walk(batch, first, table, out, taught):
-    """Write the samples of records from row ``first`` on, until one needs the judge or the room is full.
-
-    Parameters, and what is returned, are those of ``pipeline.kernels.otlp.walk``.
-    """
-    data, bounds = batch.data, batch.bounds
-    for record in range(first, bounds.size - 1):
-        before = mark(out)
-        good = _write_record(data, bounds[record], bounds[record + 1], table, out, taught)
-        settle(good, record, before, out)
-        if not good:
-            return record
-    return bounds.size - 1
