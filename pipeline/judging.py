@@ -20,12 +20,13 @@ from pipeline.exhaustion import Exhaustion
 from pipeline.grid import GridView, Rewound, Silence, Wave
 from pipeline.hindsight import Hindsight
 from pipeline.image import Table
+from pipeline.incident import IncidentKind
 from pipeline.kernels.baseline import N_ROWS
 from pipeline.kernels.horizon import members
 from pipeline.kernels.silence import FELL_SILENT, MOVED
+from pipeline.kinds import LOOKS, kind_of
 from pipeline.life import Change, Life, Told
 from pipeline.lifecycle import Evidence, Incidents
-from pipeline.narrative import kind_of
 from pipeline.plan import Plan
 from pipeline.room import undo_room
 from pipeline.rules import Rules
@@ -241,12 +242,25 @@ class Judge:
                 record,
                 blame,
             )
-            change = self.incidents.judge(evidence, offsets[record])
+            change = self._named(self.incidents.judge(evidence, offsets[record]), evidence)
             if change is not None:
-                if change.what != "resolved" and change.life.top >= 0:
-                    change.life.kind = kind_of(change.life, self.last_features[change.life.top])
                 change.life.told = Told.of(change.life)
                 yield change
+
+    def _named(self, change: Change | None, evidence: Evidence) -> Change | None:
+        """Name the kind of an incident with what changed in it, or, now and then, because its kind became clear."""
+        if change is not None:
+            if change.what != "resolved" and change.life.top >= 0:
+                change.life.kind = self._kind(change.life)
+            return change
+        life = self.incidents.lives.get((evidence.entity, "behaviour"))
+        if life is None or life.status != "open" or life.steps not in LOOKS or life.top < 0:
+            return None
+        kind = self._kind(life)
+        return None if kind == life.kind else self.incidents.renamed(life, kind, evidence)
+
+    def _kind(self, life: Life) -> IncidentKind:
+        return kind_of(life.steps, self.features.recent(life.top), self.last_features[life.top])
 
     def _contributions(self, series: npt.NDArray[np.int64], values: Floats, most: int | None) -> dict[str, float]:
         top = np.argsort(-values, kind="stable")[:most]

@@ -55,6 +55,7 @@ class Life:
     detected_ms: int = 0
     updated_ms: int = 0
     ended_ms: int = 0
+    steps: int = 0
     over: int = 0
     under: int = 0
     first_record_offset: int = -1

@@ -139,6 +139,12 @@ class Incidents:
             return self._maybe_reopen(life, evidence)
         return self._open_step(life, evidence, is_over)
 
+    def renamed(self, life: Life, kind: IncidentKind, evidence: Evidence) -> Change:
+        """Tell that an open incident turned out to be of another kind."""
+        life.kind = kind
+        at = (evidence.time_ms, evidence.record, life.last_record_offset)
+        return self._publish(life, "updated", "new_evidence", at)
+
     def silence(self, entity: int, began: bool, time_ms: int, at: tuple[int, int, int]) -> Change | None:
         """Open or resolve an entity's silence; ``at`` is (clock in ms, record row, offset)."""
         clock_ms, record, offset = at
@@ -264,14 +270,15 @@ class Incidents:
 
 def _gather(life: Life, evidence: Evidence, offset: int, is_over: bool, is_calm: bool) -> None:
     life.last_record_offset = offset
+    life.steps += 1
     if is_over:
         life.over, life.under, life.last_over_ms = life.over + 1, 0, evidence.time_ms
         if evidence.score >= life.score:
             life.score, life.threshold = evidence.score, evidence.threshold
         for series, contribution in evidence.blame:
             life.blame[series] = life.blame.get(series, 0.0) + contribution
-    elif is_calm:
-        life.under += 1
+    else:
+        life.under = life.under + 1 if is_calm else 0
         if life.status == "resolved":
             life.over = 0
 

@@ -31,8 +31,8 @@ SYSTEM_FILES = (
     "realKnownCause/cpu_utilization_asg_misconfiguration",
     "realKnownCause/ec2_request_latency_system_failure",
 )
-# a row within so many rows of a higher score is part of the same alarm
-QUIET_ROWS = 72
+# an alarm is news as far as it is louder than what was heard before, of which half is forgotten in so many rows
+FORGOTTEN_ROWS = 1_000.0
 
 Floats = npt.NDArray[np.float64]
 
@@ -96,7 +96,9 @@ def evaluate_nab(
 
 
 def alarms(score: npt.ArrayLike) -> Floats:
-    """Scores as alarms: a row speaks only where it is higher than all rows shortly before, as people are paged once.
+    """Scores as alarms: a row speaks only as far as it is higher than any row before, which is forgotten slowly.
+
+    The benchmark pays for the first alarm of a window and fines every other, so that what is no news is left unsaid.
 
     Parameters
     ----------
@@ -104,8 +106,10 @@ def alarms(score: npt.ArrayLike) -> Floats:
         One series', withheld ones NaN, shape (n_rows,).
     """
     given = finite(score)
-    before = pd.Series(given).shift(1).rolling(QUIET_ROWS, min_periods=1).max().fillna(-np.inf).to_numpy()
-    loud: Floats = np.where(given > before, given, 0.0)
+    fading = 0.5 ** (np.arange(len(given)) / FORGOTTEN_ROWS)
+    heard = np.maximum.accumulate(given / fading) * fading
+    before = np.concatenate([[0.0], heard[:-1] * 0.5 ** (1.0 / FORGOTTEN_ROWS)])[: len(given)]
+    loud: Floats = np.maximum(given - before, 0.0)
     return loud
 
 

@@ -6,24 +6,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.amounts import amount, band, number, rate_of
-from pipeline.baselines import FEATURE_NAMES, Features
+from pipeline.baselines import Features
 from pipeline.catalog import Catalog
 from pipeline.codecs.units import bounds_of
 from pipeline.exhaustion import Outlook
 from pipeline.grid import Grid
-from pipeline.incident import ContributingMetric, IncidentKind
+from pipeline.incident import ContributingMetric
 from pipeline.life import Life
 from pipeline.rules import Rules
 
-__all__ = ["Narrator", "iso_time", "kind_of"]
+__all__ = ["Narrator", "iso_time"]
 
 MOST_METRICS = 10
 WITH_HISTORY = 3
 BAND_WIDTH = 3.0
-SHORT_STEPS = 5
 PHRASES: dict[str, str] = {
     "spike": "jumped to",
     "dip": "fell to",
@@ -96,28 +94,6 @@ class Narrator:
             upper=_rounded(min(expected + BAND_WIDTH * scale, largest)),
             recent=[_rounded(float(x)) for x in recent] if with_history else [],
         )
-
-
-def kind_of(life: Life, row: npt.NDArray[np.float64]) -> IncidentKind:
-    """Name what happened from the features of the metric most to blame.
-
-    Parameters
-    ----------
-    life
-        On the behaviour track.
-    row
-        Latest features of its top series, shape (n_features,).
-    """
-    seen = dict(zip(FEATURE_NAMES, row, strict=True))
-    if seen["flat"] > 3.0:
-        return "flatline"
-    if seen["spread"] > 1.0 and abs(seen["level"]) < 4.0:
-        return "variance"
-    if life.over <= SHORT_STEPS:
-        return "spike" if max(seen["innovation"], seen["level"], key=abs) > 0 else "dip"
-    if abs(seen["seasonal"]) > 6.0 > abs(seen["level"]):
-        return "season"
-    return "trend" if abs(seen["day_level"]) > 2.0 * abs(seen["level"]) else "level_shift"
 
 
 def _outlook(outlook: Outlook) -> str:

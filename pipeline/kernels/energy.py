@@ -36,7 +36,7 @@ JUDGED_AT = QUICK + t.N_TAIL
 VISIT = JUDGED_AT + 1
 VISIT_MOST, LEFT, LEFT_MOST, RUN, N_ENERGY_STATE = range(VISIT + 1, VISIT + 6)
 # a habit is learned and lost by so much a day, allows so many times itself, and lasts no longer than so many slots
-HABIT_UP, HABIT_DOWN, HABIT_ALLOWS, LONGEST_HABIT = 0.3, 0.6, 1.5, 16.0
+HABIT_UP, HABIT_DOWN, HABIT_ALLOWS, LONGEST_HABIT = 0.6, 0.4, 1.5, 16.0
 # before it, baselines know too little for their misses to mean anything
 WARM_UP_STEPS = 30
 SLOW_PACE = t.Pace(0.02, 0.0001, 1.0 / 5_000.0, 1_000.0, 6.0, 5.0, 50.0, 0.15)

@@ -1,0 +1,95 @@
+"""What kind of trouble it is, from the last values of the metric most to blame: before the incident, and since.
+
+::
+
+    spike, dip        a deviation that is over, or too young to tell        ──╱╲──
+    level_shift       it stays, further out than the series usually goes    ──┌───
+    season            it stays where the series often is, at another hour
+    trend             it grows, without a first jump                        ──╱╱──
+    variance          both sides in turn, about as far                      ──╱╲╱╲
+    flatline          no change at all, for longer than ever
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.baselines import FEATURE_NAMES
+from pipeline.incident import IncidentKind
+
+__all__ = ["LOOKS", "kind_of"]
+
+Floats = npt.NDArray[np.float64]
+
+# at which steps of an incident its kind is looked at anew
+LOOKS = (8, 20, 45)
+# rows before the first anomalous one that may belong to the trouble already, and rows of before that must be known
+LEAD, FEWEST_BEFORE = 3, 6
+# rows from which on it can be told whether a deviation stays
+YOUNG = 6
+# shares of the greatest deviation below which one is over, and above which the other side counts too
+OVER, BOTH_SIDES = 0.35, 0.4
+# a trend's first third is at most so large a share of its last; its largest step so large a share of its whole rise
+FIRST_THIRD, LARGEST_STEP = 0.4, 0.35
+
+
+def kind_of(n_steps: int, recent: Floats, features: Floats) -> IncidentKind:
+    """Name what happened.
+
+    Parameters
+    ----------
+    n_steps
+        How many steps the incident is old, its first anomalous one counted.
+    recent
+        Last values of the metric most to blame, oldest first, shape (n_values,).
+    features
+        Its latest features, shape (n_features,).
+    """
+    seen = dict(zip(FEATURE_NAMES, features, strict=True))
+    if seen["flat"] > 1.0:
+        return "flatline"
+    cut = max(0, len(recent) - n_steps - LEAD)
+    if cut < FEWEST_BEFORE:
+        cut = min(FEWEST_BEFORE, len(recent) // 2)
+    before, since = recent[:cut], recent[cut:]
+    deviation = since - (float(np.median(before)) if len(before) else 0.0)
+    farthest = float(deviation[np.argmax(np.abs(deviation))]) if len(deviation) else 0.0
+    single: IncidentKind = "spike" if farthest > 0 else "dip"
+    now = float(np.median(deviation[-3:]))
+    if n_steps >= YOUNG and _both_sides(deviation, abs(farthest)):
+        return "variance"
+    if _grows(recent, seen["shift"]):
+        return "trend"
+    if n_steps < YOUNG or abs(now) < OVER * abs(farthest):
+        return single
+    if _late(deviation):
+        return "trend"
+    return "level_shift" if seen["beyond"] != 0.0 else "season"
+
+
+def _both_sides(deviation: Floats, farthest: float) -> bool:
+    """Whether it goes both ways about as far, and often."""
+    middle = deviation - np.median(deviation)
+    least = BOTH_SIDES * farthest
+    crossings = int((np.diff(np.sign(middle)) != 0).sum())
+    return bool(middle.max() > least and -middle.min() > least and 3 * crossings >= len(deviation))
+
+
+def _grows(recent: Floats, shift: float) -> bool:
+    """Whether all of the last values lie on a slope away from what is usual, with no jump in it."""
+    n = len(recent)
+    if n < 3 * YOUNG:
+        return False
+    at = np.arange(n) - (n - 1) / 2.0
+    slope = float(at @ recent) / float(at @ at)
+    rise = slope * (n - 1)
+    rest = recent - recent.mean() - slope * at
+    jump = float(np.abs(np.diff(recent)).max())
+    return abs(rise) > 4.0 * float(rest.std()) and jump < LARGEST_STEP * abs(rise) and rise * shift > 0.0
+
+
+def _late(deviation: Floats) -> bool:
+    """Whether the first third of a deviation is small beside its last."""
+    third = max(1, len(deviation) // 3)
+    return abs(float(deviation[:third].mean())) < FIRST_THIRD * abs(float(deviation[-third:].mean()))

@@ -1,0 +1,51 @@
+"""Kinds of trouble are told apart by what happened before the incident and since."""
+
+import numpy as np
+import pytest
+
+from pipeline.baselines import FEATURE_NAMES
+from pipeline.kinds import kind_of
+
+RNG = np.random.default_rng(8)
+QUIET = 50 + RNG.normal(size=40)
+
+
+def named(since, n_steps=None, **seen):
+    features = np.array([seen.get(name, 0.0) for name in FEATURE_NAMES])
+    recent = np.r_[QUIET, since][-60:]
+    return kind_of(len(since) if n_steps is None else n_steps, recent, features)
+
+
+def noise(n):
+    return RNG.normal(size=n)
+
+
+@pytest.mark.parametrize(("size", "kind"), [(20, "spike"), (-20, "dip")])
+def test_what_is_young_or_over_is_a_spike_or_a_dip(size, kind):
+    assert named(50 + size + noise(2)) == kind
+    assert named(np.r_[50 + size + noise(3), 50 + noise(12)]) == kind
+
+
+def test_what_stays_is_a_level_shift_where_the_series_never_goes_and_a_broken_season_where_it_does():
+    stays = 70 + noise(20)
+    assert named(stays, beyond=0.5) == "level_shift"
+    assert named(stays) == "season"
+
+
+def test_what_grows_without_a_jump_is_a_trend():
+    ramp = 50 + np.linspace(0, 30, 60) + noise(60)
+    features = np.array([5.0 if name == "shift" else 0.0 for name in FEATURE_NAMES])
+    assert kind_of(3, ramp, features) == "trend"
+    assert kind_of(20, np.r_[QUIET, 50 + np.linspace(0, 30, 20)], features) == "trend"
+
+
+def test_what_goes_both_ways_is_variance():
+    assert named(50 + 12 * np.tile([1.0, -1.0], 10) + noise(20)) == "variance"
+
+
+def test_what_does_not_move_is_a_flat_line():
+    assert named(np.full(20, 50.0), flat=1.5) == "flatline"
+
+
+def test_a_series_hardly_seen_is_named_all_the_same():
+    assert kind_of(1, np.array([3.0]), np.zeros(len(FEATURE_NAMES))) in ("spike", "dip")
