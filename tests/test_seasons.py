@@ -106,7 +106,7 @@ def habit_after(nights, most=8.0):
 def test_a_burst_of_every_night_becomes_a_habit_and_is_forgotten_when_it_stops():
     assert habit_after([True]) < 8
     assert habit_after([True] * 4) > 8
-    assert habit_after([True] * 6 + [False] * 4) < 1
+    assert habit_after([True] * 6 + [False] * 6) < 1
 
 
 def test_what_lasts_for_half_a_day_is_no_habit():

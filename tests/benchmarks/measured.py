@@ -11,6 +11,7 @@ from numba import njit
 from numpy.lib.stride_tricks import sliding_window_view
 
 from models.evaluate import auc_pr, finite, hit_rate, own_threshold, period, vus_pr
+from pipeline.lifecycle import STRONG
 from pipeline.nab import evaluate_nab
 from pipeline.recordings import numeric_columns, recording
 from pipeline.replay import replay, train
@@ -112,7 +113,7 @@ def alarmed(score, threshold, rule):
             over = 0
         else:
             over = over + 1 if hit else 0
-            if over >= open_steps or (hit and score[i] >= min(1.0, threshold[i] + 4.0 / 12.0)):
+            if over >= open_steps or (hit and score[i] >= min(1.0, STRONG * threshold[i])):
                 is_open, under = True, 0
         out[i] = is_open
     return out
