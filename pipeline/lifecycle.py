@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.exhaustion import Outlook
-from pipeline.incident import Reason, Severity, Track
+from pipeline.incident import IncidentKind, Reason, Severity, Track
 from pipeline.life import Change, Life
 
 __all__ = ["Evidence", "IncidentPlan", "Incidents"]
