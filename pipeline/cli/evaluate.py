@@ -57,6 +57,38 @@ def nab(
         typer.echo(line)
 
 
+@app.command()
+def causes(
+    data: Annotated[Path, typer.Option("--data", metavar="FOLDER", help="NAME.test.parquet and NAME.causes.json.")],
+    config: Config = None,
+    overrides: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the blamed metrics against those at fault: hit@100 and hit@150 over labelled events.
+
+    Examples:
+
+      foreshock evaluate causes --data ../data/smd
+
+      foreshock evaluate causes --data ../data/smd --json
+    """
+    from pipeline.app import plan_of
+    from pipeline.causes import evaluate_causes
+    from pipeline.cli.progress import progress
+
+    plan = plan_of(loaded(config, overrides).settings)
+    with progress("entities") as tell:
+        result = evaluate_causes(data, plan, tell)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(asdict(result), indent=2))
+        return
+    for name, (hit100, hit150) in result.each.items():
+        typer.echo(f"{name}: hit@100 {hit100:.3f}, hit@150 {hit150:.3f}")
+    typer.echo(f"{result.n_events} events: hit@100 {result.hit100:.3f}, hit@150 {result.hit150:.3f}")
+
+
 def _table(result: NabResult) -> list[str]:
     profiles = list(result.scores)
     others = sorted(result.published.items(), key=lambda item: -item[1]["standard"])[:MOST_OTHERS]
