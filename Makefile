@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 MINUTES ?= 30
+SERIES ?= 100000
 
-.PHONY: help chaos soak demo picture setup test lint integration evaluate bench fuzz wire notebooks notebook clean
+.PHONY: help chaos soak restart demo picture setup test lint integration evaluate bench fuzz wire notebooks notebook clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -43,6 +44,9 @@ chaos: setup ## over seventy seeded rounds of faults on real processes and a rea
 
 soak: setup ## half an hour at 50,000 samples a second with jobs that roll: nothing lost, no memory that grows (MINUTES=30)
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
+restart: setup ## how soon a killed job is back, and how long a snapshot holds up the hot path (minutes; SERIES=100000)
+	@$(BIN)/python -m tests.benchmarks.restart $(SERIES)
 
 evaluate: setup ## the accuracy table on the open data, beside plain baselines and published scores (minutes)
 	@$(BIN)/python tests/benchmarks/accuracy.py

@@ -193,6 +193,7 @@ class EmbeddedBroker:
             tool = [str(java()), *JVM, SHORT_LIVED, *options, "kafka.tools.StorageTool"]
             self._format([*tool, "format", "-c", str(properties)])
         on_progress("starting Kafka")
+        logged = self.log.stat().st_size if self.log.exists() else 0
         with (self.data / "broker.out").open("w") as out:
             # A session of its own: Ctrl-C in the terminal must not take the broker from under the job.
             process = subprocess.Popen(
@@ -200,7 +201,7 @@ class EmbeddedBroker:
             )
         state = _State(process.pid, _born(process.pid), port, controller_port)
         self._state_file.write_text(json.dumps(asdict(state)))
-        self._wait_until_up(process, port)
+        self._wait_until_up(process, port, logged)
         self._child = process
         return state
 
@@ -211,14 +212,20 @@ class EmbeddedBroker:
         if done.returncode != 0:
             raise BrokerError(f"Kafka cannot prepare {self.data}: {done.stdout[-500:]}{done.stderr[-500:]}")
 
-    def _wait_until_up(self, process: subprocess.Popen[bytes], port: int) -> None:
-        """Wait for the line that Kafka logs once it serves; the port opens earlier."""
+    def _wait_until_up(self, process: subprocess.Popen[bytes], port: int, logged: int) -> None:
+        """Wait for the line that Kafka logs once it serves; the port opens earlier.
+
+        Clients that wait for it bury that line under their own within a moment, so all is read that was logged since.
+        """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
-            if _answers(port) and any("Kafka Server started" in line for line in self.tail_log(20)):
-                return
+            if _answers(port) and self.log.exists():
+                with self.log.open("rb") as log:
+                    log.seek(logged)
+                    if b"Kafka Server started" in log.read():
+                        return
             time.sleep(0.05)
         process.kill()
         process.wait()

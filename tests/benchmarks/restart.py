@@ -1,6 +1,6 @@
 """How soon a job is back at work after SIGKILL, and how long a snapshot holds up the hot path.
 
-``python tests/benchmarks/restart.py 100000 1000000``: a real broker, a real job, so many series on four partitions.
+``python -m tests.benchmarks.restart 100000 1000000``: a real broker, a real job, so many series on four partitions.
 """
 
 import argparse

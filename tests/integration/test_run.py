@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from integration.street import LEAVE_SECONDS, RunningJob, wait_until
+from kafka import KafkaConsumer, TopicPartition
 
 from pipeline.codecs.encode import encode_json
 from pipeline.events import Kind
@@ -81,6 +82,22 @@ def test_a_new_group_begins_where_it_was_told_with_history_read_muted(
     assert opened == [iso_minute(minute) for minute in found]
     # only history makes it judge from its first minute on
     assert (len(job.values("scores")) >= 898 - begin) == (start != "earliest" and history_hours > 0)
+
+
+def test_incidents_of_a_backlog_carry_their_age_and_the_job_stays_in_its_group(
+    broker: str, day: str, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    prefix = fresh("backlog")
+    settings = {"source.topics": day, "source.start": "earliest", "source.max_poll_records": 10}
+    with RunningJob(broker, prefix, tmp_path / "run.log", settings) as job:
+        job.wait_for(day, 900)
+        assert job.stop()["take_overs"] == 1
+    consumer = KafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest", consumer_timeout_ms=2_000)
+    consumer.assign([TopicPartition(f"{prefix}.incidents", 0)])
+    ages = [int(value) for record in consumer for key, value in record.headers if key == "age-seconds"]
+    consumer.close()
+    assert len(ages) == len(job.events()) > 0
+    assert all(age >= 24 * 3600 for age in ages)
 
 
 def test_latest_begins_after_what_is_there(broker: str, fresh: Callable[[str], str], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -207,6 +208,23 @@ def test_no_assignment_is_lost_between_two_polls_however_short(
         source.poll(1, 100)
         polls += 1
         assert polls < 60, "the group is joined again and again"
+    source.close()
+
+
+def test_a_member_that_loads_for_longer_than_its_session_stays(
+    client: dict[str, Any], fresh: Callable[[str], str]
+) -> None:
+    topic = fresh("telemetry")
+    create(client, topic)
+    short = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_000}
+    source = Source({**client, **short}, [topic], fresh("group"))
+    wait_until(lambda: [source.poll(1, 100), source.changes()][1])
+    generation, until = source.generation(), time.monotonic() + 8
+    while time.monotonic() < until:
+        sum(range(10_000))  # Python at work, as loading is
+    for _ in range(20):
+        source.poll(50, 100)
+    assert (source.changes(), source.generation()) == ([], generation)
     source.close()
 
 
