@@ -27,6 +27,7 @@ from pipeline.kafka.source import Change, Committed, Partition, Source
 from pipeline.overview import Introduction
 from pipeline.patience import Patience
 from pipeline.quiet import swept
+from pipeline.scattering import Scattering
 from pipeline.state.snapshot import Mark
 from pipeline.stream import StepResult
 from pipeline.takeover import JobPlan, Parts, TakeOver
@@ -58,6 +59,7 @@ class Summary:
     snapshot_failures: int = 0
     partitions: int = 0
     waiting: int = 0
+    scattered: int = 0
     catching_up: int = 0
     open_incidents: int = 0
     series: int = 0
@@ -107,6 +109,7 @@ class Job:
         self._idle: Idle[Partition] = Idle(plan.idle_seconds)
         self._patience, self._introduction = Patience(log), Introduction()
         self._beside = Beside(plan.drift_ms)
+        self._scattering = Scattering()
         self._told_at = self._counted_at = time.monotonic()
 
     def run(self) -> None:
@@ -238,6 +241,7 @@ class Job:
         if now - self._counted_at >= GROWTH_SECONDS:
             self._counted_at = now
             self._follow_growth(source, batch)
+            self._tell_scattered()
         if self._idle.is_due(now):
             self._miss_the_quiet(source, batch, now)
         batch.notices += self._notices
@@ -270,6 +274,17 @@ class Job:
         for place, work in self._works.items():
             if work.live and 0 < work.n_partitions < counted[place.topic]:
                 self._note(place, work, batch, "grown", {"n_partitions": counted[place.topic]})
+                self._scattering.forget(place.topic)
+
+    def _tell_scattered(self) -> None:
+        """Warn of entities that are judged in pieces: the senders' key is not what somebody vouched for."""
+        for place, names in self._scattering.look(
+            {at: work.stream.catalog for at, work in self._works.items()}
+        ).items():
+            told = f"{len(names)} entities came on another partition before, such as {names[0]}: run foreshock rekey"
+            log.warning("%s [%d]: %s", *place, told)
+            self._tell("entity.scattered", place, told)
+        self.summary.scattered = self._scattering.n_entities
 
     def _note(self, place: Partition, work: Work, batch: _Batch, kind: str, value: dict[str, object]) -> None:
         """Take a decision, and put it and what comes of it into the transaction."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -144,8 +142,7 @@ class TakeOver:
         mark, image = found
         before = [one for one in standing.decisions if one.sequence < mark.sequence]
         model = next((one.value["hash"] for one in reversed(before) if one.kind == "model"), "")
-        with _uncollected():
-            stream = PartitionStream.of_image(image, *place, self._bundle_of(place)(model))
+        stream = PartitionStream.of_image(image, *place, self._bundle_of(place)(model))
         work = Work(stream, mark.offset, mark.sequence, at.offset, self._bundle_of(place), model=model)
         work.ahead, work.life = deque(_from(standing, mark.sequence)), mark.life
         work.n_partitions = next(
@@ -208,18 +205,6 @@ class TakeOver:
                 "would be judged in pieces: set source.keyed_by_entity: true if the senders use the entity as the "
                 "record key, or gather entities first with foreshock rekey and read its samples topic"
             )
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from looking through a million new names again and again: half of the loading."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _last_begin(standing: _Standing) -> Decision | None:

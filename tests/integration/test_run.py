@@ -100,6 +100,26 @@ def test_incidents_of_a_backlog_carry_their_age_and_the_job_stays_in_its_group(
     assert all(age >= 24 * 3600 for age in ages)
 
 
+def test_a_scattered_input_is_refused_with_both_cures_and_told_of_where_somebody_vouched_wrongly(
+    broker: str, fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    topic, prefix = fresh("telemetry"), fresh("scattered")
+    create({"bootstrap_servers": broker}, topic, 2)
+    writer = Writer({"bootstrap_servers": broker})
+    for minute in range(20):
+        rows = [("db-01", "load", (), (T0_MS + minute * MINUTE_MS) * 1_000_000, 1.0, Kind.GAUGE)]
+        writer._producer.send(topic, encode_json(rows), partition=minute % 2)
+    writer.close()
+    settings: dict[str, object] = {"source.topics": topic, "source.start": "earliest"}
+    with RunningJob(broker, prefix, tmp_path / "refused.log", settings) as job:
+        assert job.process.wait(90) == 2
+    said = (tmp_path / "refused.log").read_text()
+    assert "source.keyed_by_entity: true" in said and "foreshock rekey" in said
+    with RunningJob(broker, prefix, tmp_path / "run.log", {**settings, "source.keyed_by_entity": "true"}) as job:
+        wait_until(lambda: any(b"entity.scattered" in value for value in job.values("heartbeat")))
+        assert job.stop()["scattered"] == 1
+
+
 def test_latest_begins_after_what_is_there(broker: str, fresh: Callable[[str], str], tmp_path: Path) -> None:
     topic = fresh("telemetry")
     create({"bootstrap_servers": broker}, topic)
