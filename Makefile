@@ -24,6 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[broker,dask,notebooks]' --group dev
+	@$(BIN)/python -c 'from models.tracking import default_uri, opened; opened(default_uri()).search_registered_models()'
 	@touch $(STAMP)
 
 test: lint ## everything that proves the project, on a real broker, in under ten minutes
@@ -37,6 +38,7 @@ lint: setup ## ruff, mypy strict, and the import law
 	@$(BIN)/lint-imports --no-logo
 
 integration: setup ## all tests on the real broker, with the whole of the open telemetry (half an hour)
+	@sh tests/integration/need-postgres.sh
 	@$(BIN)/python -m pytest tests/integration -m ""
 
 chaos: setup ## over seventy seeded rounds of faults on real processes and a real broker, against a run without (half an hour)

@@ -82,6 +82,14 @@ class Registry:
         database = local_database(self.uri)
         return database is None or database.exists()
 
+    def stamp(self) -> tuple[int, ...]:
+        """What changes whenever a local store is written to, at the cost of a look at its files; empty for others."""
+        database = local_database(self.uri)
+        if database is None:
+            return ()
+        parts = [database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-journal"))]
+        return tuple(n for part in parts if part.exists() for n in (part.stat().st_mtime_ns, part.stat().st_size))
+
     def aliases(self) -> dict[str, str]:
         """Version numbers by alias; empty for a model that nobody has registered. One question to the store."""
         try:

@@ -35,19 +35,26 @@ def mlflow_store(_empty_store: Path) -> Callable[[Path], str]:
 
 
 @pytest.fixture
-def on_store(mlflow_store, tmp_path, capsys):
-    """A caller of commands on a fresh model store, which it knows as ``registry``; it returns what they print."""
+def commands_at(capsys):
+    """A maker of callers of commands on the store at an address, which they know as ``registry``."""
     from models.registry import Registry
     from pipeline.cli.main import main
 
-    uri = mlflow_store(tmp_path)
+    def at(uri):
+        def call(*arguments, status=0):
+            with pytest.raises(SystemExit) as left:
+                main([*map(str, arguments), "--set", f"models.uri={uri}"])
+            told = capsys.readouterr()
+            assert left.value.code == status, told.err
+            return told.out if status == 0 else told.err
 
-    def call(*arguments, status=0):
-        with pytest.raises(SystemExit) as left:
-            main([*map(str, arguments), "--set", f"models.uri={uri}"])
-        told = capsys.readouterr()
-        assert left.value.code == status, told.err
-        return told.out if status == 0 else told.err
+        call.registry = Registry("foreshock", uri)
+        return call
 
-    call.registry = Registry("foreshock", uri)
-    return call
+    return at
+
+
+@pytest.fixture
+def on_store(mlflow_store, tmp_path, commands_at):
+    """A caller of commands on a fresh model store; it returns what they print."""
+    return commands_at(mlflow_store(tmp_path))

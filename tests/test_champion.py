@@ -1,5 +1,6 @@
 """Laws of the champion watch, on a real MLflow: a new champion is handed over once, trouble changes nothing."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,25 @@ def test_each_champion_is_handed_over_once_and_a_rollback_too(registry, desk):
     watch.look()
     assert [one.version for one in desk.served] == ["1", "2", "1"]
     assert (watch.version, watch.n_failures) == ("1", 0)
+
+
+def test_a_local_store_that_nobody_wrote_to_is_not_asked_again(registry, desk, monkeypatch):
+    registry.save(bundle(1.0))
+    registry.promote("1", None)
+    watch, asked, aliases = ChampionWatch(registry, NAMES, desk, 1.0), [], registry.aliases
+    monkeypatch.setattr(registry, "aliases", lambda: asked.append(1) or aliases())
+    watch.look()
+    n_asked = len(asked)
+    began = time.process_time()
+    for _ in range(500):
+        watch.look()
+    spent = time.process_time() - began
+    assert len(asked) == n_asked
+    assert spent / 500 < 0.001 * 2.0  # a thousandth of models.poll_seconds
+    registry.save(bundle(2.0))
+    registry.promote("2", "1")
+    watch.look()
+    assert [one.version for one in desk.served] == ["1", "2"]
 
 
 def test_a_bundle_that_must_not_serve_leaves_the_other_serving_and_is_told_once(registry, desk, caplog):

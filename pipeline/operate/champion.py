@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from models.bundle import Bundle
@@ -104,6 +104,7 @@ class ChampionWatch:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="foreshock-champion", daemon=True)
         self._told = ""
+        self._stamp: tuple[int, ...] = ()
         self.version, self.challenger, self.n_failures = "", "", 0
 
     def start(self) -> None:
@@ -121,14 +122,20 @@ class ChampionWatch:
         try:
             if not self._registry.is_there:
                 return
-            aliases = self._registry.aliases()
-            self._follow_champion(aliases.get(CHAMPION, ""))
+            stamp = self._registry.stamp()  # before the question: what is written meanwhile is asked for next time
+            if not stamp or stamp != self._stamp:
+                self._follow(self._registry.aliases())
+                self._stamp = stamp
             if self._shadow:
-                self._follow_challenger(aliases.get(CHALLENGER, ""))
                 self._trials.note()
             self._told = ""
         except (ModelError, ForeshockError) as trouble:
             self._tell(trouble)
+
+    def _follow(self, aliases: Mapping[str, str]) -> None:
+        self._follow_champion(aliases.get(CHAMPION, ""))
+        if self._shadow:
+            self._follow_challenger(aliases.get(CHALLENGER, ""))
 
     def _follow_champion(self, champion: str) -> None:
         if champion and champion != self.version:

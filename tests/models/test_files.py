@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,9 @@ from models.bundle import Bundle
 from models.card import Card
 from models.errors import BundleRefused
 from models.trust import check_trees, load_estimator
+from pipeline.events import SeriesIdentity
+from pipeline.plan import Plan
+from pipeline.stream import PartitionStream
 
 FIXTURE = Path(__file__).parent / "bundle-schema-1"
 
@@ -239,3 +243,27 @@ def test_trees_that_point_outside_are_refused(rows):
         bad.__setstate__(state)
         with pytest.raises(BundleRefused, match="point outside"):
             check_trees([bad], "forest")
+
+
+def test_a_bundle_of_a_thousand_entities_is_loaded_with_every_check_within_two_seconds(rows, tmp_path):
+    stream = PartitionStream(Plan(), "t", 0)
+    stream.catalog.series_id(SeriesIdentity("db-01", "host", "m0"))
+    stream.judge.adopt(None)
+    learned = stream.learned("", "")
+    series, entity = learned.series["db-01", "m0"], learned.entities["db-01"]
+    names = [f"db-{i:04d}" for i in range(1_000)]
+    fleet = Bundle(
+        "fleet",
+        "3",
+        {(name, f"m{j}"): series + j for name in names for j in range(20)},
+        {name: entity for name in names},
+        estimator=IsolationForest(n_estimators=100, random_state=1).fit(rows),
+    )
+    digest = files.save(fleet, tmp_path / "fleet")
+    files.load(tmp_path / "fleet")
+    began = time.process_time()
+    again = files.load(tmp_path / "fleet", digest=digest)
+    spent = time.process_time() - began
+    print(f"{spent:.2f} s of processor time")
+    assert len(again.series) == 20_000
+    assert spent < 2.0
