@@ -5,7 +5,7 @@ STAMP := .venv/.set-up
 MINUTES ?= 30
 SERIES ?= 100000
 
-.PHONY: help chaos soak restart demo picture setup test lint integration evaluate bench fuzz wire notebooks notebook clean
+.PHONY: help chaos soak restart demo picture setup test lint integration evaluate bench peers profile fuzz wire notebooks notebook clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -56,8 +56,16 @@ evaluate: setup ## the accuracy table on the open data, beside plain baselines a
 	@$(BIN)/python tests/benchmarks/accuracy.py --readme
 	@$(BIN)/python tests/benchmarks/behaviour.py --readme
 
-bench: setup ## how fast: decoders, compiled scorers, grid to incidents, both sides of each ratio in one run (minutes)
+bench: setup ## how fast: decoders, scorers, grid to incidents, end to end on a real broker, delays, starts (ten minutes)
 	@$(BIN)/python -m tests.benchmarks.speed
+	@$(BIN)/python -m tests.benchmarks.speed --readme >/dev/null
+
+peers: setup ## the others beside foreshock on the same records, each in an environment of its own (minutes)
+	@$(BIN)/python -m tests.benchmarks.peers
+	@$(BIN)/python -m tests.benchmarks.peers --readme >/dev/null
+
+profile: setup ## where a job's time goes: a table by stage and a flame graph, build/profile.svg
+	@$(BIN)/python -m tests.benchmarks.speed.profile
 
 fuzz: setup ## meddle with records of real senders for a minute; none may end as an exception
 	@$(BIN)/python tests/fuzz.py

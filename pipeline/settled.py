@@ -30,8 +30,9 @@ class Settled:
         for name, table in tables.items():
             n, fresh = known[table.axis], slice(known[table.axis], now[table.axis])
             old = self._copies.get(name)
-            if old is None or len(old) < len(table.array):
-                self._copies[name] = np.repeat(table.array[:, None], 2, axis=1)
+            if old is None or len(old) < len(table.array):  # room that is not used yet stays untouched memory
+                rows, *columns = table.array.shape
+                self._copies[name] = np.zeros((rows, 2, *columns), table.array.dtype)
                 if old is not None:
                     self._copies[name][:n] = old[:n]
             self._copies[name][fresh] = table.array[fresh, None]

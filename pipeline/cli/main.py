@@ -22,6 +22,7 @@ from pipeline.cli import (
     run,
     send,
     simulate,
+    size,
     train,
     version,
 )
@@ -69,6 +70,7 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(config.app, name="config")
 app.add_typer(doctor.app)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(size.app)
 app.add_typer(version.app)
 dress(app, GROUPS)
 

@@ -116,10 +116,11 @@ def main() -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     if not asked.readme:
         results = run(asked.parts or list(PARTS), results)
-    lines = table.markdown(results)
+    accuracy = json.loads((ROOT / "tests/benchmarks/accuracy.json").read_text())["settings"]
+    lines = table.markdown(results, accuracy)
     print("\n".join(lines))
     if asked.readme:
-        _write_between(ROOT / "README.md", table.BEGIN, table.END, "\n".join(lines))
+        write_between(ROOT / "README.md", table.BEGIN, table.END, "\n".join(lines))
 
 
 def run(parts: list[str], before: Figures) -> Figures:
@@ -155,7 +156,7 @@ def _processor() -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _write_between(file: Path, begin: str, end: str, text: str) -> None:
+def write_between(file: Path, begin: str, end: str, text: str) -> None:
     before, _, rest = file.read_text().partition(begin)
     file.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}")
 

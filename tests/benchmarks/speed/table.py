@@ -108,11 +108,22 @@ GOALS = (
 )
 
 
-def markdown(results: dict[str, Any]) -> list[str]:
-    """The README's table: median, the spread of the runs, the goal and whether it was reached."""
+def markdown(results: dict[str, Any], accuracy: str) -> list[str]:
+    """The README's table: median, the spread of the runs, the goal and whether it was reached.
+
+    Parameters
+    ----------
+    results
+        What was measured.
+    accuracy
+        The hash of settings and detectors that the accuracy table shows.
+    """
     machine = results["machine"]
+    same = (
+        "those of the accuracy table" if accuracy == results["settings"] else f"the accuracy table's are `{accuracy}`"
+    )
     lines = [
-        f"Settings and detectors `{results['settings']}`, those of the accuracy table. {machine['cores']} cores of "
+        f"Settings and detectors `{results['settings']}`, {same}. {machine['cores']} cores of "
         f"{machine['processor']}, Python {machine['python']}; load when it began {machine['load']:.1f}.",
         "",
         "| what | median | min to max | goal | |",
