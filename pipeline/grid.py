@@ -136,8 +136,8 @@ class Grid:
 
     @property
     def silence_clock_ms(self) -> int:
-        """The partition clock as silence sees it: the second newest entity's time, if there are several."""
-        return int(self._state.clock[q.SECOND])
+        """The partition clock: the second newest entity's time, if there are several, but no later than any source."""
+        return int(self._state.clock[q.NOW])
 
     @property
     def view(self) -> GridView:
@@ -156,7 +156,7 @@ class Grid:
             "entity": Table(
                 "entity", state.entity, ((k.GROUP_AT, -1), (k.WAVE, 0), (k.RANK_MAX, -1)), (k.FIRST_SERIES,)
             ),
-            "ears": Table("entity", state.ears),
+            "ears": Table("entity", state.ears, (), (q.SERVICE,)),
             "edges": Table("entity", state.edges),
             "settled_entity": Table("entity", state.settled_entity),
             "clock": Table("partition", state.clock[None], (), (q.TOP_ENTITY,)),
@@ -166,7 +166,9 @@ class Grid:
         """Whether the cells of a series hold rates per second, of counters or deltas."""
         return bool(self._state.kinds[series] & k.TREATMENT)
 
-    def adopt_series(self, entity_of: Sequence[int], ephemeral: Sequence[bool]) -> None:
+    def adopt_series(
+        self, entity_of: Sequence[int], ephemeral: Sequence[bool], services: Sequence[int | None] = ()
+    ) -> None:
         """Make room for the series and entities that the catalog has met since the last call.
 
         Parameters
@@ -175,17 +177,23 @@ class Grid:
             Entity of each new series, in order of id.
         ephemeral
             For each new entity, in order of id, whether it is of a kind that comes and goes, so that nobody misses it.
+        services
+            For each new entity the one at which it is judged instead, or None; () for none at all.
         """
         n_series, n_entities = self.n_series + len(entity_of), self.n_entities + len(ephemeral)
         self._state = grown(self._state, n_series, n_entities, self.horizon)
         whole, entity = self._state.whole, self._state.entity
         self._state.ears[self.n_entities : n_entities, q.EPHEMERAL] = ephemeral
+        for e, service in enumerate(services, start=self.n_entities):
+            self._state.ears[e, q.SERVICE] = 0 if service is None else service + 1
         for s, e in enumerate(entity_of, start=self.n_series):
             whole[s, k.ENTITY], whole[s, k.NEXT] = e, entity[e, k.FIRST_SERIES]
             entity[e, k.FIRST_SERIES] = s
         self.n_series, self.n_entities = n_series, n_entities
 
-    def push(self, samples: SampleBatch, record_times: Ints, counts: Counts) -> Iterator[Closed]:
+    def push(
+        self, samples: SampleBatch, record_times: Ints, counts: Counts, slowest: Ints | None = None
+    ) -> Iterator[Closed]:
         """Take decoded samples and hand out the cells that they close, to be used before the next are asked for.
 
         1. samples are taken in order; those of an entity to which a late one came wait from the next record on;
@@ -200,12 +208,15 @@ class Grid:
             Kafka's timestamp in ms of each record, shape (n_records,).
         counts
             The accounting, added to in place.
+        slowest
+            Clock in ms of the slowest source at each record, shape (n_records,); None: there are no sources.
         """
+        slowest = np.full(len(record_times), k.NOWHERE) if slowest is None else slowest
         order = np.lexsort((samples.time, samples.record))
         columns = (samples.series_id, samples.time, samples.start, samples.value, samples.kind)
         ordered = tuple(np.ascontiguousarray(column[order]) for column in columns)
         records = samples.record[order]
-        batch = (*ordered, record_times[records], records)
+        batch = (*ordered, record_times[records], slowest[records], records)
         n, at = len(records), 0
         first = self._begin(n)
         counts.decoded += n

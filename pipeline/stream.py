@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from models.bundle import Bundle
 from pipeline.catalog import Catalog
@@ -24,11 +25,15 @@ from pipeline.judging import Judge, Judged
 from pipeline.life import Change, Life, by_name
 from pipeline.lifecycle import Incidents
 from pipeline.meaning import Meaning, Past
+from pipeline.names import service_of
 from pipeline.narrative import Narrator
 from pipeline.plan import Plan, StepResult
 from pipeline.publication import Publication, reconciled
+from pipeline.sources import Sources
 
 __all__ = ["Judged", "PartitionStream", "Plan", "StepResult"]
+
+SERVICE_CLASS = "service"  # of what pods are judged at
 
 
 @dataclass(slots=True)
@@ -36,7 +41,7 @@ class _Told:
     """What of a state is not an array.
 
     Settings in force, lives of incidents, how long to say ``warming``, last points of histograms; of incidents also
-    those that are over, and settled copies.
+    those that are over, and settled copies; clocks of sources.
     """
 
     plan: Plan
@@ -45,6 +50,7 @@ class _Told:
     past: dict[int, Past] = field(default_factory=dict)
     gone: dict[int, list[Life]] = field(default_factory=dict)
     settled: dict[int, list[Settling]] = field(default_factory=dict)
+    sources: dict[str, int] = field(default_factory=dict)
 
 
 class PartitionStream:
@@ -75,6 +81,7 @@ class PartitionStream:
         self.observer: Callable[[Judged], None] | None = None
         self.catalog = catalog or Catalog(plan.max_series)
         self.meaning = Meaning(self.catalog)
+        self.sources = Sources()
         self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms, plan.late_steps)
         self.judge = Judge(plan, self.catalog, bundle)
         self._publication = Publication(
@@ -96,7 +103,8 @@ class PartitionStream:
         """
         decoded = decode(records, self.catalog, self.plan.formats, self.plan.dialect)
         watched = self.meaning.watch(decoded.samples, decoded.distributions)
-        result = self.advance(watched.samples, records.times, records.offsets)
+        slowest = self.sources.follow(decoded.clocks, len(records))
+        result = self.advance(watched.samples, records.times, records.offsets, slowest)
         result.rejected = decoded.rejected
         result.counts.records, result.counts.rejected = len(records), len(decoded.rejected)
         result.counts.aside, result.counts.derived = watched.n_aside, watched.n_derived
@@ -106,12 +114,14 @@ class PartitionStream:
         self.counts.add(result.counts)
         return result
 
-    def advance(self, samples: SampleBatch, times: list[int], offsets: list[int]) -> StepResult:
-        """Take decoded samples whose records have the given timestamps (ms) and offsets."""
+    def advance(
+        self, samples: SampleBatch, times: list[int], offsets: list[int], slowest: npt.NDArray[np.int64] | None = None
+    ) -> StepResult:
+        """Take decoded samples whose records have the given timestamps (ms), offsets and slowest sources' clocks."""
         result = StepResult()
         self._adopt_new_series()
         samples = self.judge.rules.watched(samples, result.counts)
-        parts = self.grid.push(samples, np.asarray(times, np.int64), result.counts)
+        parts = self.grid.push(samples, np.asarray(times, np.int64), result.counts, slowest)
         return self._judge(parts, offsets, result)
 
     def flush(self, offset: int) -> StepResult:
@@ -176,7 +186,7 @@ class PartitionStream:
         """The whole state as it stands; valid until the stream moves on."""
         lives, past = list(self.incidents.lives.values()), self.meaning.past
         hindsight = (self.incidents.gone, self.judge.hindsight.settled)
-        told = _Told(self.plan, lives, self._publication.warming_until_ms, past, *hindsight)
+        told = _Told(self.plan, lives, self._publication.warming_until_ms, past, *hindsight, self.sources.clocks)
         catalog = self.catalog
         return Image(catalog.written(), catalog.n_series, catalog.n_entities, self._tables(), msgspec.json.encode(told))
 
@@ -190,6 +200,7 @@ class PartitionStream:
         stream.incidents.lives = {(life.entity, life.track): life for life in told.lives}
         stream.incidents.gone, stream.judge.hindsight.settled = told.gone, told.settled
         stream.meaning.restore(told.past)
+        stream.sources.clocks = told.sources
         stream.warm_until(told.warming_until_ms)
         return stream
 
@@ -201,7 +212,9 @@ class PartitionStream:
         groups = [self.incidents.lives.values(), *self.incidents.gone.values(), *([*x.lives, *x.gone] for x in settled)]
         lives = sorted((by_name(group, entities, series) for group in groups), key=repr)
         past = {series[s]: point for s, point in self.meaning.past.items()}
-        return digest(self.image(), series, entities, [lives, self._publication.warming_until_ms, past])
+        return digest(
+            self.image(), series, entities, [lives, self._publication.warming_until_ms, past, self.sources.clocks]
+        )
 
     def learned(self, name: str, version: str) -> Bundle:
         """What this stream has learned of its series and entities, as a bundle to hand on."""
@@ -237,9 +250,18 @@ class PartitionStream:
     def _adopt_new_series(self) -> None:
         catalog, grid = self.catalog, self.grid
         if catalog.n_series > grid.n_series or catalog.n_entities > grid.n_entities:
+            services = self._services(grid.n_entities)
             kinds = [kind for _, kind in catalog.entities[grid.n_entities :]]
-            grid.adopt_series(catalog.entity_of[grid.n_series :], [kind in self.plan.ephemeral for kind in kinds])
+            ephemeral = [kind in self.plan.ephemeral for kind in kinds]
+            grid.adopt_series(catalog.entity_of[grid.n_series :], ephemeral, services)
             self.judge.adopt(self.bundle)
+
+    def _services(self, first: int) -> list[int | None]:
+        """The services at which entities from ``first`` on are judged, for they come and go; new ones are met here."""
+        names = [
+            service_of(name) if kind in self.plan.ephemeral else None for name, kind in self.catalog.entities[first:]
+        ]
+        return [None if name is None else self.catalog.entity_id(name, SERVICE_CLASS) for name in names]
 
     def _judge(self, parts: Iterable[Closed], offsets: list[int], result: StepResult) -> StepResult:
         """Judge what left the grid, part after part; events stand in order of their records, then of entities."""

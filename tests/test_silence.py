@@ -1,8 +1,15 @@
 """Laws of silence: who is missed, who is not, and what only looks like silence."""
 
-import msgspec
+from dataclasses import replace
 
-from pipeline.events import Records
+import msgspec
+import numpy as np
+import pytest
+
+from pipeline.catalog import Catalog
+from pipeline.codecs.samples import EntityBatch, encode, entity_batches
+from pipeline.events import Records, SampleBatch, SeriesIdentity
+from pipeline.names import service_of
 from pipeline.stream import PartitionStream, Plan
 
 T0, STEP = 1_700_000_000_000, 10_000
@@ -93,3 +100,84 @@ def test_who_moved_to_another_partition_is_not_silent_and_its_incident_ends_as_m
     feed(again, steps(names, range(40)), 0)
     again.call_roll()
     assert silent(feed(again, steps("ab", range(40, 80)), 160)) == []
+
+
+def pods(service, number, at):
+    """Names of so many pods of a deployment; every restart gives others."""
+    suffixes = ("x7k2p", "b9dfz", "m4tvq", "c2hjw")
+    return [f"{service}-6d4cf56db6-{suffixes[(number + at) % 4]}"]
+
+
+def test_a_deployment_is_missed_when_every_pod_is_gone_and_no_pod_of_it_before():
+    stream = PartitionStream(Plan(), "t", 0)
+    first, second = pods("web", 0, 0), pods("web", 0, 1)
+    rows = [row for i in range(40) for row in steps("ab", [i]) + steps(first + second, [i], "pod")]
+    assert silent(feed(stream, rows, 0)) == []
+    restarted = pods("web", 0, 2)
+    more = [row for i in range(40, 80) for row in steps("ab", [i]) + steps(second + restarted, [i], "pod")]
+    assert silent(feed(stream, more, len(rows))) == []
+    gone = feed(stream, steps("ab", range(80, 110)), len(rows) + len(more))
+    assert [(event.data.entity.id, event.data.entity.entity_class) for event in gone] == [("web", "service")]
+    back = [row for i in range(110, 112) for row in steps("ab", [i]) + steps(pods("web", 0, 3), [i], "pod")]
+    told = feed(stream, back, len(rows) + len(more) + 60)
+    assert [(event.data.entity.id, event.data.status) for event in told] == [("web", "resolved")]
+
+
+@pytest.mark.parametrize(
+    ("name", "service"),
+    [
+        ("web-6d4cf56db6-x7k2p", "web"),
+        ("kube-proxy-x7k2p", "kube-proxy"),
+        ("db-0", "db"),
+        ("shop/check-out-7c9b5d8f6d-zz2p4", "shop/check-out"),
+        ("backup-28371230-x7k2p", None),
+        ("web", None),
+    ],
+)
+def test_a_pod_is_judged_at_the_service_that_its_name_tells(name, service):
+    assert service_of(name) == service
+
+
+def rekeyed(source, clock_ms, names, numbers):
+    """Records of the samples topic: each a step of an entity, and how far its source had come."""
+    catalog, values = Catalog(), []
+    for i in numbers:
+        for name in names:
+            series = np.array([catalog.series_id(SeriesIdentity(name, "host", "m"))], np.int32)
+            times = np.array([(T0 + i * STEP) * 10**6])
+            one = SampleBatch(
+                series, times, np.ones(1) * (i % 7), np.zeros(1, np.uint8), times * 0, np.zeros(1, np.int32)
+            )
+            values += [encode(batch) for batch, _ in entity_batches(one, [], catalog, source, clock_ms(i))]
+    return values
+
+
+def take(stream, values, first):
+    n = len(values)
+    return stream.step(Records("t", 0, list(range(first, first + n)), [T0 + 9_000 * STEP] * n, [None] * n, values))
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_entities_of_a_source_hours_behind_another_are_not_silent_while_it_catches_up(guarded):
+    stream = PartitionStream(Plan(), "t", 0)
+    clock = (lambda i: T0 + i * STEP) if guarded else (lambda i: 0)
+    begin = [
+        value
+        for i in range(40)
+        for value in rekeyed("telemetry/0", clock, ["a", "b", "c"], [i]) + rekeyed("telemetry/1", clock, ["d"], [i])
+    ]
+    assert silent(take(stream, begin, 0).incidents) == []
+    # the first source is read hours ahead of the second, which then comes after
+    ahead = rekeyed("telemetry/0", clock, ["a", "b", "c"], range(40, 400))
+    image = stream.image()
+    stream = PartitionStream.of_image(replace(image, tables=copied(image)), "t", 0, None)
+    told = silent(take(stream, ahead, len(begin)).incidents)
+    told += silent(take(stream, rekeyed("telemetry/1", clock, ["d"], range(40, 400)), 2_000).incidents)
+    assert told == ([] if guarded else ["d", "d"])
+    # a source that fell idle holds up nobody: its entities are missed then
+    idle = [encode(EntityBatch("telemetry/1", 0)), *rekeyed("telemetry/0", clock, ["a", "b", "c"], range(400, 440))]
+    assert silent(take(stream, idle, 4_000).incidents) == ["d"]
+
+
+def copied(image):
+    return {name: table._replace(array=table.array.copy()) for name, table in image.tables.items()}

@@ -23,7 +23,7 @@ from pipeline.kernels.layout import (
     STEP,
     WATERMARK,
 )
-from pipeline.kernels.silence import CHECKED, FLOW, PAUSE_MS, RECORD_TIME, SECOND, find_silent, hear, tick_clock
+from pipeline.kernels.silence import CHECKED, FLOW, NOW, PAUSE_MS, RECORD_TIME, find_silent, hear, tick_clock
 
 
 @njit(**LEAN)
@@ -83,7 +83,8 @@ def push(g, n_entities, samples, limits, out):
     g : GridState
     n_entities : int
     samples : tuple of arrays
-        (series_id, time_ns, start_ns, value, kind, record_time_ms, record), each of shape (n_samples,).
+        (series_id, time_ns, start_ns, value, kind, record_time_ms, slowest source's clock in ms, record), each of
+        shape (n_samples,).
     limits : tuple of int
         (furthest future in ms, rhythms of silence, least silence in ms, spacing of looks for silence in ms,
         horizon in steps, number of the first sample, position of the sample to begin with).
@@ -95,7 +96,7 @@ def push(g, n_entities, samples, limits, out):
     int
         Position of the sample to go on with.
     """
-    ids, times, starts, values, kinds, record_times, records = samples
+    ids, times, starts, values, kinds, record_times, slowest, records = samples
     future_ms, rhythms, least_ms, look_ms, horizon, first, begin = limits
     if ids.size == 0:
         return 0
@@ -111,11 +112,11 @@ def push(g, n_entities, samples, limits, out):
             g.kinds[s] = kinds[i]
             g.clock[FLOW] += min(max(record_times[i] - g.clock[RECORD_TIME], 0), PAUSE_MS)
             g.clock[RECORD_TIME] = max(g.clock[RECORD_TIME], record_times[i])
-            tick_clock(g, g.whole[s, ENTITY], t)
+            tick_clock(g, g.whole[s, ENTITY], t, slowest[i])
             hear(g, g.whole[s, ENTITY], t, first + i, out)
             fate = _take(g, (s, t, starts[i] // 1_000_000, values[i]), records[i], first + i, horizon, out)
             _count(fate, i, out)
-            if out.used[2] > 0 and g.clock[SECOND] - g.clock[CHECKED] >= look_ms:
+            if out.used[2] > 0 and g.clock[NOW] - g.clock[CHECKED] >= look_ms:
                 return i + 1
     _look(g, n_entities, (rhythms, least_ms, look_ms), first + ids.size - 1, out)
     return ids.size
@@ -134,15 +135,15 @@ def _count(fate, i, out):
 def _look(g, n_entities, limits, trigger, out):
     """Look who is missed, if the partition clock has moved enough since the last look."""
     rhythms, least_ms, look_ms = limits
-    if g.clock[SECOND] - g.clock[CHECKED] >= look_ms:
-        g.clock[CHECKED] = g.clock[SECOND] - g.clock[SECOND] % look_ms
+    if g.clock[NOW] - g.clock[CHECKED] >= look_ms:
+        g.clock[CHECKED] = g.clock[NOW] - g.clock[NOW] % look_ms
         find_silent(g, n_entities, (rhythms, least_ms, False), trigger, out)
 
 
 @njit(**LEAN)
 def resume(g, samples, deferred, horizon, first, out):
     """Take the samples that were deferred because their entities had to be replayed first; parameters as in push."""
-    ids, times, starts, values, _, _, records = samples
+    ids, times, starts, values, _, _, _, records = samples
     for i in deferred:
         sample = (ids[i], times[i] // 1_000_000, starts[i] // 1_000_000, values[i])
         _count(_take(g, sample, records[i], first + i, horizon, out), i, out)

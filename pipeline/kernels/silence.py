@@ -9,13 +9,14 @@ from numba import njit
 
 from pipeline.kernels.clock import close_due
 from pipeline.kernels.horizon import forget
-from pipeline.kernels.layout import LEAN, N_CLOSED, N_LEARN, RHYTHM, WATERMARK
+from pipeline.kernels.layout import FIRST_SERIES, LEAN, N_CLOSED, N_LEARN, RHYTHM, WATERMARK
 
 # columns of what is known of an entity's speaking
-# PACE is the finest step as the last look found it: between two looks an entity may wait to be replayed
-HEARD, SILENT, BEAT, N_BEATS, HEARD_FLOW, EPHEMERAL, UNCALLED, PACE, N_EAR_COLUMNS = range(9)
-# columns of the partition's own state
-TOP, TOP_ENTITY, SECOND, CHECKED, RECORD_TIME, FLOW, N_HEARD, N_CLOCK_COLUMNS = range(8)
+# PACE is the finest step as the last look found it: between two looks an entity may wait to be replayed; SERVICE is
+# 1 + the entity at which one that comes and goes is judged, 0: none
+HEARD, SILENT, BEAT, N_BEATS, HEARD_FLOW, EPHEMERAL, UNCALLED, PACE, SERVICE, N_EAR_COLUMNS = range(10)
+# columns of the partition's own state; NOW is the partition clock, by which entities are missed
+TOP, TOP_ENTITY, SECOND, CHECKED, RECORD_TIME, FLOW, N_HEARD, NOW, N_CLOCK_COLUMNS = range(9)
 # what a notice tells of an entity
 SPOKE, FELL_SILENT, MOVED = range(3)
 # columns of the notices of silence: the entity, what it did, since when or when, sample and clock that showed it
@@ -25,8 +26,11 @@ PAUSE_MS = 15_000
 
 
 @njit(**LEAN)
-def tick_clock(g, e, t):
-    """Advance the partition clock: the second-newest entity's time, so that one fast clock moves nobody else."""
+def tick_clock(g, e, t, slowest):
+    """Advance the partition clock: the second-newest entity's time, so that one fast clock moves nobody else.
+
+    It does not pass the clock of the slowest source, for of that one's entities nothing later can have come.
+    """
     clock = g.clock
     if g.entity[e, WATERMARK] == 0:
         clock[N_HEARD] += 1
@@ -39,6 +43,7 @@ def tick_clock(g, e, t):
         clock[SECOND] = max(clock[SECOND], t)
     if clock[N_HEARD] == 1:
         clock[SECOND] = clock[TOP]
+    clock[NOW] = max(clock[NOW], min(clock[SECOND], slowest))
 
 
 @njit(**LEAN)
@@ -48,14 +53,24 @@ def _notice(g, e, what, time, trigger, out):
     out.notices[out.used[1], NOTICE_WHAT] = what
     out.notices[out.used[1], NOTICE_TIME] = time
     out.notices[out.used[1], NOTICE_TRIGGER] = trigger
-    out.notices[out.used[1], NOTICE_CLOCK] = g.clock[SECOND]
+    out.notices[out.used[1], NOTICE_CLOCK] = g.clock[NOW]
     out.used[1] += 1
 
 
 @njit(**LEAN)
 def hear(g, e, t, trigger, out):
+    """Note that entity e spoke, and for its service, if it comes and goes."""
+    _hear(g, e, t, trigger, out)
+    service = g.ears[e, SERVICE] - 1
+    if service >= 0:
+        g.entity[service, WATERMARK] = max(g.entity[service, WATERMARK], t)
+        _hear(g, service, t, trigger, out)
+
+
+@njit(**LEAN)
+def _hear(g, e, t, trigger, out):
     """Note that entity e spoke, and learn how long it usually pauses: its longest recent pause, slowly forgotten."""
-    pause = g.clock[SECOND] - g.ears[e, HEARD]
+    pause = g.clock[NOW] - g.ears[e, HEARD]
     if g.ears[e, SILENT]:
         g.ears[e, SILENT] = 0
         _notice(g, e, SPOKE, t, trigger, out)
@@ -66,19 +81,20 @@ def hear(g, e, t, trigger, out):
             pause = min(pause, 2 * max(beat, g.ears[e, PACE]))
         g.ears[e, BEAT] = max(pause, beat - beat // 16)
         g.ears[e, N_BEATS] += 1
-    g.ears[e, HEARD], g.ears[e, HEARD_FLOW], g.ears[e, UNCALLED] = g.clock[SECOND], g.clock[FLOW], 0
+    g.ears[e, HEARD], g.ears[e, HEARD_FLOW], g.ears[e, UNCALLED] = g.clock[NOW], g.clock[FLOW], 0
 
 
 @njit(**LEAN)
 def _patience(g, e, rhythms, least_ms):
     """For how long entity e may say nothing."""
-    return max(rhythms * max(g.entity[e, RHYTHM], g.ears[e, BEAT]), least_ms)
+    return max(rhythms * max(g.ears[e, PACE], g.ears[e, BEAT]), least_ms)
 
 
 @njit(**LEAN)
 def _expected(g, e):
     """Whether entity e would be missed: it has a rhythm, still spoke, and is not of a kind that comes and goes."""
-    earned = g.entity[e, RHYTHM] > 0 and g.entity[e, N_CLOSED] >= 2 * N_LEARN and g.ears[e, N_BEATS] >= N_LEARN
+    has_cells = g.entity[e, N_CLOSED] >= 2 * N_LEARN or g.entity[e, FIRST_SERIES] < 0  # a service may have none
+    earned = has_cells and g.ears[e, PACE] > 0 and g.ears[e, N_BEATS] >= N_LEARN
     return earned and g.ears[e, SILENT] == 0 and g.ears[e, EPHEMERAL] == 0
 
 
@@ -96,6 +112,17 @@ def count_missing(g, n_entities, now, rhythms, least_ms):
 
 
 @njit(**LEAN)
+def _learn_paces(g, n_entities):
+    """Take over the finest step of each entity; that of a service is the finest of those that are judged at it."""
+    for e in range(n_entities):
+        g.ears[e, PACE] = g.entity[e, RHYTHM]
+    for e in range(n_entities):
+        service, pace = g.ears[e, SERVICE] - 1, g.entity[e, RHYTHM]
+        if service >= 0 and pace > 0 and (g.ears[service, PACE] == 0 or pace < g.ears[service, PACE]):
+            g.ears[service, PACE] = pace
+
+
+@njit(**LEAN)
 def find_silent(g, n_entities, limits, trigger, out):
     """Find the entities whose own rhythm the partition clock has outrun since their last record.
 
@@ -103,9 +130,8 @@ def find_silent(g, n_entities, limits, trigger, out):
     others must also have gone on without them for as long in record time, pauses of the whole input not counted.
     """
     rhythms, least_ms, alone = limits
-    now = g.clock[SECOND]
-    for e in range(n_entities):
-        g.ears[e, PACE] = g.entity[e, RHYTHM]
+    now = g.clock[NOW]
+    _learn_paces(g, n_entities)
     expected, missing = count_missing(g, n_entities, now, rhythms, least_ms)
     if missing == 0:
         return
@@ -127,5 +153,5 @@ def find_silent(g, n_entities, limits, trigger, out):
 @njit(**LEAN)
 def tick(g, n_entities, now, limits, trigger, out):
     """Advance the partition clock to ``now`` without a record; write the silences that this shows."""
-    g.clock[SECOND] = max(g.clock[SECOND], now)
+    g.clock[NOW] = max(g.clock[NOW], now)
     find_silent(g, n_entities, (limits[0], limits[1], True), trigger, out)

@@ -288,7 +288,7 @@ class Incidents(Section):
     silence_seconds_min: float = Field(default=60.0, ge=0, description="Never silent before this many seconds")
     ephemeral_classes: Names = Field(
         default=("pod", "container", "process", "job"),
-        description="Classes of entities that come and go: none is missed",
+        description="Classes of entities that come and go: none is missed; of pods the service is, once all are gone",
     )
 
 
