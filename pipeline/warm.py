@@ -9,14 +9,17 @@ from pipeline.stream import PartitionStream, Plan
 __all__ = ["compile_kernels"]
 
 MINUTE_MS = 60_000
-N_STEPS = 60
+N_STEPS, LATE, UNTIL = 60, 50, 53
 START_MS = 1_700_000_000_000
 
 
 def compile_kernels(plan: Plan) -> None:
-    """Send an hour of two made-up hosts, one of which falls silent, through a stream that nobody keeps."""
+    """Send an hour of two made-up hosts, one of which falls silent, through a stream that nobody keeps.
+
+    One record comes late, so that what takes an entity back is compiled too.
+    """
     stream = PartitionStream(plan, "warm-up", 0)
-    for i in range(N_STEPS):
+    for i in (*range(LATE), *range(LATE + 1, UNTIL), LATE, *range(UNTIL, N_STEPS)):
         time_ms = START_MS + i * MINUTE_MS
         hosts = ("a", "b") if i < N_STEPS // 2 else ("a",)
         rows = [
