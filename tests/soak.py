@@ -127,7 +127,7 @@ def soak(given, folder):
             step += 1
             for job in jobs:
                 job.look()
-            if time.monotonic() >= roll_at:
+            if roll_at <= time.monotonic() < began + 60 * given.minutes - given.roll_seconds / 2:  # time to come up
                 jobs[rolls % N_JOBS].leave()
                 jobs[rolls % N_JOBS].start()
                 rolls, roll_at = rolls + 1, roll_at + given.roll_seconds
