@@ -1,7 +1,7 @@
 """From a step that closes to an incident that a subscriber can read: at 100,000 samples a second, on a real broker.
 
-Each second every host of a fleet speaks; a few of them jump. The record that closed a step stands in the incident, so
-what passes between sending it and reading the incident (read_committed) is the delay.
+Each second every host of a fleet speaks; some of them are far off for a while. The record that closed a step stands in
+the incident, so what passes between sending it and reading the incident (read_committed) is the delay.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.integration.street import RunningJob
 
 POINTS = 500
 WARM_SECONDS = 45  # eight steps to learn the rhythm, thirty to be judged
-JUMPS = 6  # hosts that jump in each second
+JUMPS, HOLD_SECONDS = 40, 5  # hosts that are far off at a time, and for how long
 HOSTS = POINTS // METRICS  # in a record
 
 
@@ -69,8 +69,10 @@ def _send(bootstrap: str, topic: str, fleet: Fleet, seconds: int, jittered: bool
     chance = random.Random(0)
     writer, sent_at = Writer({"bootstrap_servers": bootstrap}), list[float]()
     began, first_ms = time.time() + 0.5, time.time_ns() // 1_000_000
+    jump: set[int] = set()
     for step in range(seconds):
-        jump = set(chance.sample(range(fleet.n_records), JUMPS)) if step > WARM_SECONDS - 3 else set()
+        if step >= WARM_SECONDS and step % HOLD_SECONDS == 0:
+            jump = set(chance.sample(range(fleet.n_records), min(JUMPS, fleet.n_records // 2)))
         for number in range(fleet.n_records):
             share = number / fleet.n_records if jittered else 0.0
             due = began + step + share
