@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 test: lint ## everything that proves the project, on a real broker, in under ten minutes
-	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_kernels.py tests/test_kernels_text.py
+	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/test_kernels.py tests/test_kernels_text.py tests/test_twins.py
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup ## ruff, mypy strict, and the import law

@@ -155,3 +155,115 @@ def distance_known(row, centres):
         return math.nan
     nearest = min(sum((row[j] - centre[j]) ** 2 for j in known) for centre in centres)
     return math.sqrt(nearest * len(row) / len(known))
+
+
+def learned_tail(energies, pace):
+    """(quantile, mean and mean square of the peaks above it, their number) after energies, by stochastic descent."""
+    quantile = spread = mean = square = 0.0
+    n_peaks = 0
+    for n, energy in enumerate(energies):
+        over = energy - quantile
+        spread += max(1 / (n + 2), 0.001) * (abs(over) - spread)
+        step = 5 * max(2 / (n + 2), pace.least_step) * max(spread, 0.01)
+        if over > 0:
+            weight = max(1 / (n_peaks + 2), pace.least_peak)
+            mean += weight * (min(over, 20) - mean)
+            square += weight * (min(over, 20) ** 2 - square)
+            n_peaks += 1
+        quantile += step * (1 - pace.share) if over > 0 else -step * pace.share
+    return quantile, mean, square, n_peaks
+
+
+def decades(tail, energy, pace):
+    """-log10 of the chance of such an energy: linear up to the quantile, a generalised Pareto law of moments above."""
+    quantile, mean, square, n_peaks = tail
+    seen = n_peaks / (n_peaks + pace.prior_peaks)
+    quantile = max(seen * quantile + (1 - seen) * max(pace.prior_quantile, quantile), 1e-9)
+    mean = seen * mean + (1 - seen) * pace.prior_mean
+    square = seen * square + (1 - seen) * pace.prior_square
+    shape = min(pace.most_shape, max(0, (1 - mean**2 / max(square - mean**2, 1e-12)) / 2))
+    scale = max(mean * (1 - shape), 0.001)
+    if energy <= quantile:
+        return -math.log10(pace.share) * max(energy, 0) / quantile
+    x = (energy - quantile) / scale
+    rarity = x / math.log(10) if shape < 1e-6 else math.log10(1 + shape * x) / shape
+    return rarity - math.log10(pace.share)
+
+
+def level(tail, wanted, pace):
+    """The energy of so many decades, by halving."""
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if decades(tail, middle, pace) < wanted else (low, middle)
+    return low
+
+
+def scores(steps, weights, pace, warm_up=30):
+    """Scores of one entity whose series have these features at each step: shape (n_series, n_features) each."""
+    out, smooth, energies = [], 0.0, []
+    for n, features in enumerate(steps):
+        means = np.mean([excess(row) for row in features], axis=0)
+        energy = sum(w * math.log1p(mean) for w, mean in zip(weights, means, strict=False))
+        smooth += max(1 - 0.5 ** (1 / 7), 1 / (n + 2)) * (energy - smooth)
+        energy += 6 * smooth
+        out.append(min(decades(learned_tail(energies, pace), energy, pace) / 12, 1))
+        if n >= warm_up:
+            energies.append(energy)
+    return out
+
+
+def partition_clock(heard):
+    """After each (entity, time): the second newest entity's time, the only one's if there is one; never goes back."""
+    newest, out = {}, []
+    for entity, time in heard:
+        newest[entity] = max(time, newest.get(entity, 0))
+        second = sorted(newest.values())[-2:][0]
+        out.append(max([second, *out[-1:]]))
+    return out
+
+
+def varint(data):
+    """(value as a signed 64 bit integer, bytes read), or None where there is none of at most 64 bits."""
+    for n in range(1, min(len(data), 10) + 1):
+        if data[n - 1] < 128:
+            value = sum((byte & 127) << (7 * i) for i, byte in enumerate(data[:n]))
+            return None if value >= 2**64 else (value - 2**64 * (value >= 2**63), n)
+    return None
+
+
+def ids(keys):
+    """Number of each (parent, bytes) in order of first sight."""
+    known = {}
+    return [known.setdefault(key, len(known)) for key in keys]
+
+
+def slot(values, misses, rows_a_day):
+    """(profile, scale of misses) of one slot of the day after its values: plain means at first, then of days."""
+    rows = max(1, rows_a_day / 96)
+    profile = scale = 0.0
+    for n, (x, miss) in enumerate(zip(values, misses, strict=True)):
+        profile += max(1 - 0.5 ** (1 / (2 * rows)), 1 / (n + 1)) * (x - profile)
+        scale += max(1 - 0.5 ** (1 / (3 * rows)), 1 / (n + 1)) * (abs(miss) - scale)
+    return profile, scale
+
+
+def usual(profile, at, otherwise):
+    """Straight between the centres of the known slots {number: value} beside it; else the slot itself; else other."""
+    left = math.floor(at - 0.5)
+    a, b = profile.get(left % 96), profile.get((left + 1) % 96)
+    if a is not None and b is not None:
+        return a + (at - 0.5 - left) * (b - a)
+    return profile.get(int(at), otherwise)
+
+
+def week(rows):
+    """What hours of the week add, by hour, after (hour, addition) rows; the hour that lasts says nothing yet."""
+    known, visit = {}, []
+    for hour, away in rows:
+        if visit and visit[0][0] != hour:
+            last, mean = visit[0][0], sum(x for _, x in visit) / len(visit)
+            known[last] = known[last] + (mean - known[last]) / 2 if last in known else mean
+            visit = []
+        visit.append((hour, away))
+    return known

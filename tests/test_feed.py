@@ -148,7 +148,7 @@ def test_send_says_what_it_cannot_send(
         ([], "name one place to go to: a topic with --topic, or a folder with --out"),
         (["--topic", "t", "--out", "x"], "name one place to go to"),
         (["--out", "x", "--step", "soon"], "--step soon: should be a span of time such as 30s, 10m, 24h or 7d"),
-        (["--out", "x", "--duration", "10s"], "--duration 10s is shorter than one step of 60s"),
+        (["--out", "x", "--duration", "10s"], "--duration 10s is shorter than one step of 60 s"),
         (["--out", "x", "--faults", "fire"], "--faults fire: there are all, none, cpu_saturation"),
         (["--topic", "t", "--start", "2100-01-01"], "--start 2100-01-01: the time would pass now"),
     ],

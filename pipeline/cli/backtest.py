@@ -12,6 +12,7 @@ from pipeline.cli.options import Config, Set, loaded
 if TYPE_CHECKING:
     import pandas as pd
 
+    from models.bundle import Bundle
     from pipeline.incident import CloudEvent
     from pipeline.recordings import Recording
     from pipeline.replay import Backtest
@@ -69,7 +70,6 @@ def backtest(
     from pipeline.errors import SettingsError
     from pipeline.recordings import read_recordings
     from pipeline.replay import replay
-    from pipeline.replay import train as learn
 
     if cold and train:
         raise SettingsError("--cold and --train contradict each other: leave one out")
@@ -78,10 +78,7 @@ def backtest(
     plan = plan_of(loaded(config, overrides).settings)
     recordings = read_recordings(test, entity)
     name = entity or (recordings[0].entity if len(recordings) == 1 else "")
-    bundle = None
-    if train:
-        with progress("learning") as tell:
-            bundle = learn(read_recordings(train, name), plan, tell)
+    bundle = _learned(train, name, plan) if train else None
     with progress("scoring") as tell:
         result = replay(recordings, plan, bundle, tell)
     if out is not None:
@@ -91,6 +88,16 @@ def backtest(
     for written in (out, page):
         if written is not None:
             typer.echo(f"wrote {written}")
+
+
+def _learned(paths: list[Path], entity: str, plan: Plan) -> Bundle:
+    """What there is to know beforehand, with a bar for people."""
+    from pipeline.cli.progress import progress
+    from pipeline.recordings import read_recordings
+    from pipeline.replay import train
+
+    with progress("learning") as tell:
+        return train(read_recordings(paths, entity), plan, tell)
 
 
 def _page(report: Path, labels: Path | None, recordings: list[Recording], result: Backtest, plan: Plan) -> Path:

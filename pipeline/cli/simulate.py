@@ -85,10 +85,7 @@ def simulate(
     if bool(topic) == (out is not None):
         raise SettingsError("name one place to go to: a topic with --topic, or a folder with --out")
     fleet = Fleet(hosts, metrics, span_ms("--step", step), seed)
-    n_steps = span_ms("--duration", duration) // fleet.step_ms
-    if not n_steps:
-        raise SettingsError(f"--duration {duration} is shorter than one step of {step}")
-    n_calm = n_steps // 2 if calm is None else min(n_steps, span_ms("--calm", calm) // fleet.step_ms)
+    n_steps, n_calm = _steps(fleet.step_ms, duration, calm)
     first_ms = _first_ms(start, n_steps * fleet.step_ms, pace_of(speed), out is not None)
     plan = _plan(fleet, faults, first_ms + n_calm * fleet.step_ms, n_steps - n_calm)
     if out is not None:
@@ -100,6 +97,16 @@ def simulate(
 
     records = _records(fleet, plan, (first_ms, n_steps), encode)
     deliver(records, client_options(settings), topic, (speed, create), n_steps * hosts)
+
+
+def _steps(step_ms: int, duration: str, calm: str | None) -> tuple[int, int]:
+    """How many steps there are in all, and how many of them come before the first fault may."""
+    from pipeline.errors import SettingsError
+
+    n_steps = span_ms("--duration", duration) // step_ms
+    if not n_steps:
+        raise SettingsError(f"--duration {duration} is shorter than one step of {step_ms / 1000:g} s")
+    return n_steps, n_steps // 2 if calm is None else min(n_steps, span_ms("--calm", calm) // step_ms)
 
 
 def _first_ms(start: str | None, span: int, speed: float | None, to_files: bool) -> int:

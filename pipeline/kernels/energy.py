@@ -109,6 +109,23 @@ def learn_habit(row, habits, slot, decades, is_over):
 
 
 @njit(cache=True)
+def _mean_excess(e, now, grid, latest, out):
+    """Mean of what the series of an entity said last, of those that are not overdue."""
+    _, next_series, steps, first_series = grid
+    out[:] = 0.0
+    n = 0
+    s = first_series[e]
+    while s >= 0:
+        if latest[s, N_EXCESS] > 0 and now - latest[s, N_EXCESS] <= 1.5 * steps[s]:
+            for j in range(N_EXCESS):
+                out[j] += latest[s, j]
+            n += 1
+        s = next_series[s]
+    for j in range(N_EXCESS):
+        out[j] /= max(n, 1)
+
+
+@njit(cache=True)
 def combine(groups, grid, excesses, latest, weights, states, out):
     """Join the series of each entity of a wave into a smoothed energy and its tail probability.
 
@@ -134,31 +151,22 @@ def combine(groups, grid, excesses, latest, weights, states, out):
     """
     series, times, waited, bounds, adapt, wanted, window, slots = groups
     state, habits = states
-    entity_of, next_series, steps, first_series = grid
-    total = np.empty(N_EXCESS)
+    mean = np.empty(N_EXCESS)
     for i in range(bounds.size - 1):
         now, fresh = times[bounds[i]], False
         for row in range(bounds[i], bounds[i + 1]):
             latest[series[row], :N_EXCESS] = excesses[row]
             latest[series[row], N_EXCESS] = times[row]
             now, fresh = max(now, times[row]), fresh or not waited[row]
-        e = entity_of[series[bounds[i]]]
+        e = grid[0][series[bounds[i]]]
         if not fresh or now <= state[e, JUDGED_AT]:
             out[i] = np.nan
             continue
         state[e, JUDGED_AT] = now
-        total[:] = 0.0
-        n = 0
-        s = first_series[e]
-        while s >= 0:
-            if latest[s, N_EXCESS] > 0 and now - latest[s, N_EXCESS] <= 1.5 * steps[s]:
-                for j in range(N_EXCESS):
-                    total[j] += latest[s, j]
-                n += 1
-            s = next_series[s]
+        _mean_excess(e, now, grid, latest, mean)
         energy = WINDOW_WEIGHT * np.log1p(window[i])
         for j in range(N_EXCESS):
-            energy += weights[j] * np.log1p(total[j] / max(n, 1))
+            energy += weights[j] * np.log1p(mean[j])
         row = state[e]
         row[SMOOTH] += max(SMOOTHING, 1.0 / (row[N_STEPS] + 2.0)) * (energy - row[SMOOTH])
         energy += SMOOTH_WEIGHT * row[SMOOTH]
