@@ -1,5 +1,7 @@
 """What is usual at an hour: local time, the profile of the week, habits, quanta and runs of equal values."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,13 @@ MONDAY = 1_780_272_000_000  # 2026-06-01T00:00Z
 NAMES = {name: i for i, name in enumerate(FEATURE_NAMES)}
 
 
+def one_row(time, gap, value):
+    """A wave of one cell of series 0; fields beyond those named here are 0."""
+    zeros = {field.name: np.zeros(1, np.int64) for field in fields(Wave)}
+    own = {"time_ms": time, "gap": gap, "value": np.array([value], float), "bounds": np.array([0, 1])}
+    return Wave(**{**zeros, **own})
+
+
 def told(values, step_ms=300_000, zone="UTC", gaps=None):
     """Features of one series from a Monday on."""
     features, out = Features(zone), []
@@ -21,7 +30,7 @@ def told(values, step_ms=300_000, zone="UTC", gaps=None):
     for i, value in enumerate(values):
         gap = zero if gaps is None else gaps[i : i + 1]
         time = np.array([MONDAY + i * step_ms])
-        wave = Wave(zero, zero, time, gap, zero, np.zeros(1, bool), np.array([value], float), np.array([0, 1]))
+        wave = one_row(time, gap, value)
         out.append(features.observe(wave, np.array([step_ms]), np.zeros(1, bool))[0])
     return np.array(out)
 
