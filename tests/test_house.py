@@ -21,7 +21,7 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 SOURCES = sorted(file for package in ("pipeline", "models") for file in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-FILE_LINES, FUNCTION_LINES, PARAMETERS, KERNEL_PARAMETERS = 400, 50, 6, 8
+FILE_LINES, FUNCTION_LINES, PARAMETERS, KERNEL_PARAMETERS = 450, 50, 6, 8
 SAYS_NOTHING = re.compile(r"(^|_)(utils?|helpers?|common|misc|manager|base_?classes|tools)(_|$)")
 NAMED = re.compile(r"`([\w.-]+)`")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|fastmath\s*=\s*True")
