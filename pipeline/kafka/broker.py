@@ -223,7 +223,7 @@ class EmbeddedBroker:
                 break
             if _answers(port) and self.log.exists():
                 with self.log.open("rb") as log:
-                    log.seek(logged)
+                    log.seek(logged if self.log.stat().st_size >= logged else 0)  # it began anew: all is since
                     if b"Kafka Server started" in log.read():
                         return
             time.sleep(0.05)
