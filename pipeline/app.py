@@ -15,7 +15,7 @@ from pipeline.codecs import FORMATS
 from pipeline.dialect import RSYSLOG, Dialect, JsonMapping
 from pipeline.errors import SettingsError
 from pipeline.events import Counts
-from pipeline.job import Job, Summary
+from pipeline.job import Job
 from pipeline.kafka.broker import kafka_home
 from pipeline.kafka.reader import decisions, published
 from pipeline.kafka.sink import Sink
@@ -33,6 +33,7 @@ from pipeline.state.snapshots import Snapshots
 from pipeline.state.store import store_at
 from pipeline.stream import Plan
 from pipeline.takeover import JobPlan, Parts
+from pipeline.tally import Summary
 from pipeline.warm import compile_kernels
 
 __all__ = ["client_options", "dialect_of", "make_job", "make_rekey", "make_watch", "plan_of", "topics_of"]

@@ -12,14 +12,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from models.bundle import Bundle
 from models.trial import Trial
+from pipeline.batch import Batch
 from pipeline.beside import Beside
-from pipeline.drifting import Drift
 from pipeline.errors import BrokerUnreachable, StepFailed
-from pipeline.events import Counts, Decision, Notice, Records
+from pipeline.events import Notice, Records
 from pipeline.faults import reach
 from pipeline.idle import Idle
 from pipeline.kafka.sink import Sink
@@ -29,59 +29,17 @@ from pipeline.patience import Patience
 from pipeline.quiet import swept
 from pipeline.scattering import Scattering
 from pipeline.state.snapshot import Mark
-from pipeline.stream import StepResult
 from pipeline.takeover import JobPlan, Parts, TakeOver
+from pipeline.tally import Summary
 from pipeline.work import Work
 
-__all__ = ["Job", "JobPlan", "Parts", "Summary"]
+__all__ = ["Job", "JobPlan", "Parts"]
 
 log = logging.getLogger(__name__)
 
 LEAVE_SECONDS = 5.0  # of the ten that a stopped job has in all, for last snapshots
 TRIES = 2  # before a batch is searched for the record to blame
 GROWTH_SECONDS = 5.0
-BUILT_IN = "built-in baselines"
-
-
-@dataclass(slots=True)
-class Summary:
-    """What the job did since it was started, and how it stands; for people, decides nothing.
-
-    ``waiting`` are partitions whose state is still to be loaded, ``catching_up`` those that listen to their past;
-    ``swaps`` counts models that came into force, ``swap_failures`` those that must not, and ``refused`` says why.
-    """
-
-    counts: Counts = field(default_factory=Counts)
-    incidents: int = 0
-    commits: int = 0
-    take_overs: int = 0
-    mismatches: int = 0
-    snapshot_failures: int = 0
-    partitions: int = 0
-    waiting: int = 0
-    scattered: int = 0
-    catching_up: int = 0
-    open_incidents: int = 0
-    series: int = 0
-    entities: int = 0
-    lag: int = 0
-    model: str = BUILT_IN
-    swaps: int = 0
-    swap_failures: int = 0
-    refused: str = ""
-    watch_failures: int = 0
-    trials: list[Trial] = field(default_factory=list)
-    drift: list[Drift] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What goes into one transaction."""
-
-    results: list[StepResult] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-    offsets: dict[Partition, Committed] = field(default_factory=dict)
 
 
 class Job:
@@ -188,7 +146,8 @@ class Job:
         4. commit: all of it becomes visible at once, or nothing;
         5. now and then a state whose work is committed is kept: see ``_keep``.
         """
-        batch = _Batch()
+        batch = Batch()
+        self._hear_offers()
         for records in batches:
             self._step(records, batch)
         for place, work in self._works.items():
@@ -199,13 +158,19 @@ class Job:
             return
         reach("after-step")
         sink.begin()
-        _send(batch, sink)
+        batch.send(sink)
         reach("after-send")
         sink.commit(batch.offsets, source.group_metadata())
         reach("after-commit")
         self._count(batch)
 
-    def _step(self, records: Records, batch: _Batch) -> None:
+    def _hear_offers(self) -> None:
+        """Note which model is to serve, before the records that it may serve are judged."""
+        while not self._offered.empty():
+            self._model, _ = self._offered.get()
+            self.summary.swaps += 1
+
+    def _step(self, records: Records, batch: Batch) -> None:
         place = Partition(records.topic, records.partition)
         work = self._works.get(place)
         if work is None:
@@ -228,11 +193,8 @@ class Job:
         work.found.clear()
         batch.offsets[place] = self._committed(place, work, max(fresh.times))
 
-    def _decide(self, source: Source, batch: _Batch) -> None:
+    def _decide(self, source: Source, batch: Batch) -> None:
         """Decide what is not in the input: which model serves, who has been quiet for too long, where records go."""
-        while not self._offered.empty():
-            self._model, _ = self._offered.get()
-            self.summary.swaps += 1
         live = {place: work for place, work in self._works.items() if work.live}
         for place, work in live.items():
             if self._model is not None and work.model != self._model:
@@ -247,7 +209,7 @@ class Job:
         batch.notices += self._notices
         self._notices = []
 
-    def _miss_the_quiet(self, source: Source, batch: _Batch, now: float) -> None:
+    def _miss_the_quiet(self, source: Source, batch: Batch, now: float) -> None:
         """Tick the partitions that are idle while others are not; of a silent input only one notice is given."""
         was_silent, ends = self._idle.input_silent, source.ends()
         quiet = self._idle.look(ends, now)
@@ -266,7 +228,7 @@ class Job:
                 self._note(place, work, batch, "idle", {"clock_ms": clock_ms})
                 self._idle.hear([place], now)
 
-    def _follow_growth(self, source: Source, batch: _Batch) -> None:
+    def _follow_growth(self, source: Source, batch: Batch) -> None:
         """Once a topic has more partitions, entities may go elsewhere: who is not heard again is not silent."""
         counted: dict[str, int] = {}
         for topic, _ in source.partitions():
@@ -286,7 +248,7 @@ class Job:
             self._tell("entity.scattered", place, told)
         self.summary.scattered = self._scattering.n_entities
 
-    def _note(self, place: Partition, work: Work, batch: _Batch, kind: str, value: dict[str, object]) -> None:
+    def _note(self, place: Partition, work: Work, batch: Batch, kind: str, value: dict[str, object]) -> None:
         """Take a decision, and put it and what comes of it into the transaction."""
         decision, result = work.decide(kind, value)
         batch.decisions.append(decision)
@@ -296,7 +258,7 @@ class Job:
     def _committed(self, place: Partition, work: Work, time_ms: int | None) -> Committed:
         return Committed(work.at, time_ms or work.read_to_ms, self._parts.snapshots.last(*place))
 
-    def _go_live(self, place: Partition, work: Work, batch: _Batch) -> None:
+    def _go_live(self, place: Partition, work: Work, batch: Batch) -> None:
         """End listening: the published view wins, and settings or a model that differ from before are decided."""
         mismatches = work.go_live()
         self.summary.mismatches += mismatches
@@ -353,7 +315,7 @@ class Job:
     def _tell(self, kind: str, place: tuple[str, int], told: str) -> None:
         self._notices.append(Notice(kind, *place, told, time.time_ns() // 1_000_000))  # type: ignore[arg-type]
 
-    def _count(self, batch: _Batch) -> None:
+    def _count(self, batch: Batch) -> None:
         self._patience.calm()
         self.summary.commits += 1
         for place, at in batch.offsets.items():
@@ -367,13 +329,8 @@ class Job:
 
     def _report(self, source: Source) -> None:
         self._told_at = time.monotonic()
-        told, works = self.summary, self._works.values()
-        told.partitions, told.waiting = len(works), len(self._waiting)
-        told.catching_up = sum(not work.live for work in works)
-        told.open_incidents = sum(len(work.stream.open_incidents()) for work in works)
-        told.series = sum(work.stream.catalog.n_series for work in works)
-        told.entities = sum(work.stream.catalog.n_entities for work in works)
-        told.model = ", ".join(sorted({_called(work.stream.bundle) for work in works})) or BUILT_IN
+        told = self.summary
+        told.look(self._works.values(), len(self._waiting))
         told.snapshot_failures = self._parts.snapshots.failures
         told.trials, told.drift = self.trials(), self._beside.drift
         told.watch_failures = self._beside.n_failures
@@ -382,21 +339,3 @@ class Job:
         except BrokerUnreachable as trouble:  # what is in memory stays good: go on when it answers again
             log.warning("%s; waiting", trouble)
         self._on_summary(told)
-
-
-def _called(bundle: Bundle | None) -> str:
-    return BUILT_IN if bundle is None else f"{bundle.name} {bundle.version}"
-
-
-def _send(batch: _Batch, sink: Sink) -> None:
-    for result in batch.results:
-        for event in result.incidents:
-            sink.send_incident(event)
-        for rejected in result.rejected:
-            sink.send_rejected(rejected)
-        for score in result.scores:
-            sink.send_score(score)
-    for decision in batch.decisions:
-        sink.send_decision(decision)
-    for notice in batch.notices:
-        sink.send_notice(notice)
