@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn import config_context
 
 from models.compiled import Scorer, ScorerRefused, compile_scorer
 
@@ -32,6 +31,8 @@ class RowByRow:
 
     def score(self, x: Floats) -> Floats:
         """Score rows (n_rows, n_features), each alone; raises ValueError if it answers with something else."""
+        from sklearn import config_context  # late: a job that serves no estimator starts without it
+
         rows = np.ascontiguousarray(x, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.n_features:
             raise ValueError(f"rows of shape {rows.shape} where (n_rows, {self.n_features}) is expected")

@@ -41,7 +41,7 @@ def _clean(part: bytes) -> bytes:
     array = np.load(io.BytesIO(part), allow_pickle=False)
     if array.dtype.names is None:
         return part
-    clean = np.zeros_like(array)
+    clean = np.zeros(array.shape, array.dtype)  # zeros_like would leave what is between the fields
     for name in array.dtype.names:
         clean[name] = array[name]
     out = io.BytesIO()
