@@ -50,7 +50,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str,
 _numbers = itertools.count()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fresh() -> Callable[[str], str]:
-    """A maker of names that no other test uses: topics, groups, transactional ids."""
+    """A maker of names that nothing else uses, a fixture set up a second time included: topics, groups, ids."""
     return lambda word: f"{word}-{next(_numbers)}"

@@ -139,7 +139,8 @@ class RunningJob:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> dict[str, Any]:
         """Ask it to leave, see that it does so in time and in good order, and return its accounting."""
         self.process.send_signal(number)
-        assert self.process.wait(timeout=LEAVE_SECONDS) == 0, self._log.read_text()[-900:]
+        code = self.process.wait(timeout=LEAVE_SECONDS)
+        assert code == 0, f"it left with {code}: {self._log.read_text()[-900:]}"
         return self.accounting()
 
     def values(self, topic: str) -> list[bytes]:

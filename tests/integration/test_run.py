@@ -53,10 +53,11 @@ def iso_minute(minute: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def day(broker: str) -> str:
-    create({"bootstrap_servers": broker}, "day")
-    send_minutes(broker, "day", range(900))
-    return "day"
+def day(broker: str, fresh: Callable[[str], str]) -> str:
+    topic = fresh("day")
+    create({"bootstrap_servers": broker}, topic)
+    send_minutes(broker, topic, range(900))
+    return topic
 
 
 @pytest.mark.parametrize(

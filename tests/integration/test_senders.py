@@ -80,16 +80,17 @@ def captures() -> dict[str, Records]:
 
 
 @pytest.fixture(scope="module")
-def sent(broker: str, captures: dict[str, Records]) -> str:
+def sent(broker: str, captures: dict[str, Records], fresh: Callable[[str], str]) -> str:
     """The prefix of topics that hold one capture each, every one in another of Kafka's compressions."""
+    prefix = fresh("wire")
     senders = [Sender(broker, codec) for codec in CODECS]
     for sender, (name, records) in zip(cycle(senders), captures.items(), strict=False):
-        create({"bootstrap_servers": broker}, f"wire-{name}", 1, ANY_TIME)
+        create({"bootstrap_servers": broker}, f"{prefix}-{name}", 1, ANY_TIME)
         for key, value, time_ms in zip(records.keys, records.values, records.times, strict=True):
-            sender.write(f"wire-{name}", value, key, time_ms)
+            sender.write(f"{prefix}-{name}", value, key, time_ms)
     for sender in senders:
         sender.close()
-    return "wire-"
+    return prefix
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,7 +100,7 @@ def test_each_capture_through_the_broker_gives_the_facts(
     out, facts = tmp_path / "samples.parquet", facts_of(name)
     options = ["--bootstrap-servers", broker, "--records", "100000", "--out", str(out), "--json"]
     with pytest.raises(SystemExit) as left:
-        main(["decode", "--topic", f"{sent}{name}", *options])
+        main(["decode", "--topic", f"{sent}-{name}", *options])
     report = json.loads(capsys.readouterr().out)
     assert left.value.code == 0
     assert report["rejected"] == []

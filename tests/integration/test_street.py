@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,13 @@ def send(bootstrap: str, topic: str, recordings: list[Recording]) -> None:
 
 
 @pytest.fixture(scope="module", params=["slice", pytest.param("smd", marks=WHOLE), pytest.param("kpi", marks=WHOLE)])
-def walk(request: pytest.FixtureRequest, broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
-    folder, topic = tmp_path_factory.mktemp("street"), f"street-{request.param}"
+def walk(
+    request: pytest.FixtureRequest,
+    broker: str,
+    fresh: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Walk]:
+    folder, topic = tmp_path_factory.mktemp("street"), fresh(f"street-{request.param}")
     recordings = read_recordings(stretch(request.param, folder))
     send(broker, topic, recordings)
     n_rows, jobs = sum(map(len, recordings)), []
