@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -13,7 +12,7 @@ from models.bundle import Bundle
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.errors import InputError
 from pipeline.events import ScoreRow
-from pipeline.incident import Incident
+from pipeline.incident import Incident, epoch_ms
 from pipeline.narrative import BAND_WIDTH, iso_time
 from pipeline.recordings import Recording
 from pipeline.replay import run_through
@@ -253,7 +252,7 @@ def _absent(one: Recording, step: _Step | None, at_ms: int, plan: Plan) -> list[
 
 def _incident_lines(mine: Sequence[Incident], at_ms: int) -> list[str]:
     lines = [f"{one.track} incident {one.incident_id[:8]} was open: {one.title}" for one in _open_at(mine, at_ms)]
-    later = [one for one in mine if one.revision == 1 and at_ms < _ms(one.detected_at) <= at_ms + AFTERWARDS_MS]
+    later = [one for one in mine if one.revision == 1 and at_ms < epoch_ms(one.detected_at) <= at_ms + AFTERWARDS_MS]
     return lines + [f"{one.track} incident {one.incident_id[:8]} opened later, {one.detected_at}" for one in later]
 
 
@@ -261,7 +260,7 @@ def _open_at(mine: Sequence[Incident], at_ms: int) -> list[Incident]:
     """Revisions in force at a time of incidents that were open then."""
     last: dict[str, Incident] = {}
     for one in mine:
-        if _ms(one.updated_at) <= at_ms:
+        if epoch_ms(one.updated_at) <= at_ms:
             last[one.incident_id] = one
     return [one for one in last.values() if one.status == "open"]
 
@@ -269,7 +268,3 @@ def _open_at(mine: Sequence[Incident], at_ms: int) -> list[Incident]:
 def _until(one: Recording, end_ms: int) -> Recording:
     n = int(np.searchsorted(one.times, end_ms * 1_000_000, "right"))
     return replace(one, times=one.times[:n], values=one.values[:n], label=None)
-
-
-def _ms(time_text: str) -> int:
-    return round(datetime.fromisoformat(time_text).timestamp() * 1000)

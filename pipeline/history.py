@@ -6,15 +6,10 @@ be worked on by other processes or machines with the same result. A group goes d
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from fnmatch import fnmatchcase
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,70 +20,25 @@ from models.gate import Outcome
 from models.training import Learned
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.errors import InputError
-from pipeline.incident import Incident
+from pipeline.incident import Incident, epoch_ms
 from pipeline.kernels import energy as k
+from pipeline.lesson import Lesson, walk
 from pipeline.lifecycle import Evidence, Incidents
-from pipeline.recordings import Recording, read_recordings
-from pipeline.replay import NO_SCORES, run_through
-from pipeline.sets import WindowSample
+from pipeline.recordings import Recording
+from pipeline.replay import NO_SCORES
 from pipeline.simulate.labels import Label
-from pipeline.stream import Judged, PartitionStream, Plan
-from pipeline.thinning import chosen
+from pipeline.spread import Here, Spread
+from pipeline.stream import Plan
 
-__all__ = ["Here", "History", "Spread"]
+__all__ = ["History"]
 
 ENTITIES_A_GROUP = 50
 # entities that stand for the fleet where rows alone are wanted, and how many rows and windows
 SCOUTS, ROWS_WANTED, WINDOWS_WANTED = 64, 200_000, 60_000
-# values from which on other processes are worth their seconds of starting
-WORTH_PROCESSES = 20_000_000
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 WEEK_MS, DAY_MS = 604_800_000, 86_400_000
-
-
-class Spread(Protocol):
-    """How groups are worked on: one after the other here, or by others elsewhere."""
-
-    def map(self, work: Callable[[_Task], Learned], tasks: Sequence[_Task]) -> Iterator[Learned]:
-        """Yield what came of each task, in order of the tasks."""
-
-
-class Here:
-    """All cores of this machine; one group after the other in this process where there is little to do.
-
-    Parameters
-    ----------
-    n_values
-        How many values there are to go through.
-    """
-
-    def __init__(self, n_values: int) -> None:
-        self._n_values = n_values
-
-    def map(self, work: Callable[[_Task], Learned], tasks: Sequence[_Task]) -> Iterator[Learned]:
-        """Yield what came of each task, in order of the tasks."""
-        if self._n_values < WORTH_PROCESSES or len(tasks) == 1:
-            return map(work, tasks)
-        from joblib import Parallel, delayed
-
-        shared = Parallel(n_jobs=-1, return_as="generator", max_nbytes=None, pre_dispatch="n_jobs")
-        found: Iterator[Learned] = shared(delayed(work)(task) for task in tasks)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    sources: tuple[Path | Recording, ...]
-    entities: str
-    plan: Plan
-    bundle: Bundle | None
-    cut_ms: int
-    day_ms: int
-    sample_share: float
-    window_share: float
-    excluded: tuple[Label, ...]
 
 
 class History:
@@ -170,15 +120,15 @@ class History:
         sources: Sequence[Path | Recording] = (),
     ) -> Learned:
         """One pass over some sources, or all; rows and windows are sampled before the cut, scores kept after it."""
-        tasks = [
-            _Task(tuple(part), self._entities, self.plan, bundle, cut_ms, self._day_ms, *shares, self._excluded)
+        lessons = [
+            Lesson(tuple(part), self._entities, self.plan, bundle, cut_ms, self._day_ms, *shares, self._excluded)
             for part in _groups(sources or self._sources)
         ]
         whole = Learned()
-        for done, learned in enumerate(self._spread.map(walk, tasks), start=1):
+        for done, learned in enumerate(self._spread.map(walk, lessons), start=1):
             whole.add(learned)
             if self._on_progress is not None:
-                self._on_progress(done, len(tasks))
+                self._on_progress(done, len(lessons))
         if not whole.series:
             raise InputError(f"nothing is left to learn from: no entity matches {self._entities!r}")
         return whole
@@ -265,112 +215,9 @@ def _times(path: Path) -> tuple[Ints, int]:
         raise InputError(f"{path} is not a table with a column timestamp: {error}") from error
 
 
-def walk(task: _Task) -> Learned:
-    """Send a group down the road; keep rows of before the cut, scores and incidents of after it, and the state."""
-    recordings = [one for one in _read(task.sources) if fnmatchcase(one.entity, task.entities)]
-    if not recordings:
-        return Learned()
-    learned = Learned(digests={one.entity: _digest(one) for one in recordings})
-    learned.n_samples = sum(int(np.isfinite(one.values).sum()) for one in recordings)
-    recordings = [_without(one, task.excluded) for one in recordings]
-    stream = PartitionStream(task.plan, "training", 0, task.bundle)
-    windows = WindowSample(stream.catalog, task.window_share)
-    watcher = _Watcher(task.cut_ms, task.day_ms, task.sample_share, windows, stream)
-    stream.observer = watcher.see
-    for result in run_through(stream, recordings, None):
-        learned.events += [event.data for event in result.incidents if _ms(event.data.started_at) >= task.cut_ms]
-    watcher.lay_down(learned, stream.catalog.entities)
-    state = stream.learned("", "")
-    learned.series, learned.entities = state.series, state.entities
-    learned.classes = dict(stream.catalog.entities)
-    return learned
-
-
-@dataclass(slots=True)
-class _Watcher:
-    """Keeps shares of feature rows and windows before the cut, of rows of the last day, and every later score."""
-
-    cut_ms: int
-    day_ms: int
-    share: float
-    windows: WindowSample
-    stream: PartitionStream
-    rows: list[Floats] = field(default_factory=list)
-    later: list[Floats] = field(default_factory=list)
-    whose: list[Ints] = field(default_factory=list)
-    groups: list[Ints] = field(default_factory=list)
-    scores: list[Floats] = field(default_factory=list)
-
-    def see(self, judged: Judged) -> None:
-        """Take one wave."""
-        wave, scored = judged.wave, judged.scored
-        first = wave.bounds[:-1]
-        warm = np.repeat(~scored.warming, np.diff(wave.bounds))
-        kept = chosen(wave.time_ms, self.share) & warm
-        before = kept & (wave.time_ms < self.cut_ms)
-        if before.any():
-            self.rows.append(judged.features[before])
-        after = kept & (wave.time_ms >= self.day_ms)
-        if after.any():
-            self.later.append(judged.features[after])
-            self.whose.append(wave.entity[after])
-        step_ms, times = self.stream.grid.view.links[2], wave.time_ms[first]
-        self.windows.see(wave, judged.features, step_ms, scored.told & (times < self.cut_ms))
-        held = scored.told & (wave.time_ms[first] >= self.cut_ms)
-        if held.any():
-            self.groups.append(np.column_stack([wave.entity[first][held], wave.time_ms[first][held]]))
-            self.scores.append(np.column_stack([scored.score[held], scored.threshold[held]]))
-
-    def lay_down(self, learned: Learned, entities: Sequence[tuple[str, str]]) -> None:
-        """Put what was kept into arrays, the scores by entity in order of time."""
-        learned.windows = self.windows.by_entity()
-        learned.rows = np.concatenate(self.rows) if self.rows else np.zeros((0, len(FEATURE_NAMES)))
-        if self.later:
-            kinds = np.array([kind for _, kind in entities])[np.concatenate(self.whose)]
-            later = np.concatenate(self.later)
-            learned.later = {str(kind): later[kinds == kind] for kind in np.unique(kinds)}
-        if not self.groups:
-            return
-        groups, scores = np.concatenate(self.groups), np.concatenate(self.scores)
-        order = np.lexsort((groups[:, 1], groups[:, 0]))
-        groups, scores = groups[order], scores[order]
-        cuts = np.flatnonzero(np.diff(groups[:, 0], prepend=-1, append=-1))
-        for a, b in pairwise(cuts):
-            part = slice(a, b)
-            learned.held[entities[groups[a, 0]][0]] = (groups[part, 1].copy(), *scores[part].T.copy())
-
-
-def _read(sources: Sequence[Path | Recording]) -> list[Recording]:
-    in_memory = [one for one in sources if isinstance(one, Recording)]
-    return in_memory + read_recordings([one for one in sources if isinstance(one, Path)])
-
-
-def _without(one: Recording, excluded: Sequence[Label]) -> Recording:
-    mine = [label for label in excluded if label.entity == one.entity]
-    if not mine:
-        return one
-    times_ms, values = one.times // 1_000_000, one.values.copy()
-    for label in mine:
-        values[(times_ms >= label.start_ms) & (times_ms < label.end_ms)] = np.nan
-    return replace(one, values=values)
-
-
-def _digest(one: Recording) -> str:
-    digest = hashlib.sha256("\x1f".join([one.entity, *one.metrics]).encode())
-    digest.update(one.times.tobytes())
-    digest.update(one.values.tobytes())
-    return digest.hexdigest()
-
-
 def _spans(incidents: Sequence[Incident], end_ms: int) -> list[Span]:
     """Each incident on the behaviour track once: from its start to its end, or to the end of all."""
     last = {one.incident_id: one for one in incidents if one.track == "behaviour"}
-    known = {one.incident_id: _ms(one.detected_at) for one in reversed(incidents)}
-    return [
-        Span(one.entity.id, _ms(one.started_at), _ms(one.ended_at) if one.ended_at else end_ms, known[one.incident_id])
-        for one in last.values()
-    ]
-
-
-def _ms(time: str) -> int:
-    return round(datetime.fromisoformat(time).timestamp() * 1000)
+    known = {one.incident_id: epoch_ms(one.detected_at) for one in reversed(incidents)}
+    ends = {id_: epoch_ms(one.ended_at) if one.ended_at else end_ms for id_, one in last.items()}
+    return [Span(one.entity.id, epoch_ms(one.started_at), ends[id_], known[id_]) for id_, one in last.items()]

@@ -5,6 +5,7 @@ Within v1 they only gain fields, each with a default.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -19,6 +20,7 @@ __all__ = [
     "ModelInForce",
     "Source",
     "Track",
+    "epoch_ms",
 ]
 
 Severity = Literal["info", "warning", "error", "critical"]
@@ -147,3 +149,8 @@ class CloudEvent(msgspec.Struct, frozen=True, omit_defaults=False):
     subject: str
     datacontenttype: Literal["application/json"]
     data: Incident
+
+
+def epoch_ms(time_text: str) -> int:
+    """Read a time of an event, as ``started_at``, as ms since 1970."""
+    return round(datetime.fromisoformat(time_text).timestamp() * 1000)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 
 from pipeline.exhaustion import Outlook
-from pipeline.incident import CloudEvent, DataQuality, Entity, Forecast, Incident, ModelInForce, Source, Track
+from pipeline.incident import CloudEvent, DataQuality, Entity, Forecast, Incident, ModelInForce, Source, Track, epoch_ms
 from pipeline.life import Change, Life, incident_id
 from pipeline.narrative import Narrator, iso_time
 
@@ -119,7 +118,7 @@ def _agrees(life: Life, incident: Incident) -> bool:
 
 
 def _may_recur(incident: Incident, clock_ms: int, cool_down_ms: int) -> bool:
-    ended = _ms(incident.ended_at) if incident.ended_at else clock_ms
+    ended = epoch_ms(incident.ended_at) if incident.ended_at else clock_ms
     return incident.track == "behaviour" and clock_ms - ended <= cool_down_ms
 
 
@@ -132,17 +131,13 @@ def _forecast(outlook: Outlook | None) -> Forecast | None:
 
 def restored(entity: int, incident: Incident, replayed: Life | None) -> Life:
     """The life behind a published incident; what a replay found of its steps is kept, its identity is not."""
-    life = replayed or Life(entity, incident.track, _ms(incident.started_at))
+    life = replayed or Life(entity, incident.track, epoch_ms(incident.started_at))
     life.incident_id, life.revision, life.status = incident.incident_id, incident.revision, incident.status
-    life.started_ms, life.updated_ms = _ms(incident.started_at), _ms(incident.updated_at)
-    life.ended_ms = _ms(incident.ended_at) if incident.ended_at else 0
+    life.started_ms, life.updated_ms = epoch_ms(incident.started_at), epoch_ms(incident.updated_at)
+    life.ended_ms = epoch_ms(incident.ended_at) if incident.ended_at else 0
     life.severity, life.kind, life.score = incident.severity, incident.kind, incident.score
-    life.threshold, life.detected_ms = incident.model.threshold, _ms(incident.detected_at)
+    life.threshold, life.detected_ms = incident.model.threshold, epoch_ms(incident.detected_at)
     life.first_record_offset = incident.source.first_offset
     life.last_record_offset = max(life.last_record_offset, incident.source.last_offset)
     life.last_over_ms = life.last_over_ms or life.updated_ms
     return life
-
-
-def _ms(time: str) -> int:
-    return round(datetime.fromisoformat(time).timestamp() * 1000)

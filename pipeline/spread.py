@@ -1,6 +1,6 @@
-"""Work on groups of entities spread over Dask: the same work on the same groups, so the same result.
+"""Who works on groups of entities: the cores of this machine, or others over Dask; the same work, so the same result.
 
-Needs the extra ``dask``: ``pip install 'foreshock[dask]'``.
+Dask needs the extra ``dask``: ``pip install 'foreshock[dask]'``.
 """
 
 from __future__ import annotations
@@ -8,17 +8,46 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pipeline.errors import SettingsError
 
-if TYPE_CHECKING:
-    from pipeline.history import Spread
+__all__ = ["Here", "Spread", "over_dask"]
 
-__all__ = ["over_dask"]
-
+# values from which on other processes are worth their seconds of starting
+WORTH_PROCESSES = 20_000_000
 Task = TypeVar("Task")
 Done = TypeVar("Done")
+
+
+class Spread(Protocol):
+    """How tasks are worked on: one after the other here, or by others elsewhere."""
+
+    def map(self, work: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Done]:
+        """Yield what came of each task, in order of the tasks."""
+
+
+class Here:
+    """All cores of this machine; one task after the other in this process where there is little to do.
+
+    Parameters
+    ----------
+    n_values
+        How many values there are to go through.
+    """
+
+    def __init__(self, n_values: int) -> None:
+        self._n_values = n_values
+
+    def map(self, work: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Done]:
+        """Yield what came of each task, in order of the tasks."""
+        if self._n_values < WORTH_PROCESSES or len(tasks) == 1:
+            return map(work, tasks)
+        from joblib import Parallel, delayed
+
+        shared = Parallel(n_jobs=-1, return_as="generator", max_nbytes=None, pre_dispatch="n_jobs")
+        found: Iterator[Done] = shared(delayed(work)(task) for task in tasks)
+        return found
 
 
 class _Dask:

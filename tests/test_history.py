@@ -9,6 +9,7 @@ from models.evaluate import Span
 from models.gate import NOBODY, Rule, compare
 from models.training import train
 from pipeline import history as module
+from pipeline import spread
 from pipeline.history import History
 from pipeline.kernels import energy as k
 from pipeline.recordings import recording
@@ -129,7 +130,7 @@ def test_what_cannot_be_compiled_serves_row_by_row_with_the_same_bits_alone_and_
 
 def test_processes_of_this_machine_give_the_bundle_of_one(recordings, trained, monkeypatch):
     monkeypatch.setattr(module, "ENTITIES_A_GROUP", 2)
-    monkeypatch.setattr(module, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr(spread, "WORTH_PROCESSES", 0)
     apart, whole = train(History(recordings, Plan()), "forest"), trained["forest"]
     for key, row in whole.bundle.series.items():
         assert apart.bundle.series[key].tobytes() == row.tobytes()

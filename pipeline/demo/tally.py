@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pipeline.incident import CloudEvent, Incident
+from pipeline.incident import CloudEvent, Incident, epoch_ms
 from pipeline.simulate.faults import FAULTS, INNOCENT, Injection
 from pipeline.simulate.fleet import Fleet
 
@@ -29,8 +28,8 @@ class Sighting:
         """From the first anomalous step to the end, or to now; with when it was detected."""
         from models.evaluate import Span
 
-        end = now_ms if self.ended is None else _ms(self.ended)
-        return Span(self.first.entity.id, _ms(self.first.started_at), end, _ms(self.first.detected_at))
+        end = now_ms if self.ended is None else epoch_ms(self.ended)
+        return Span(self.first.entity.id, epoch_ms(self.first.started_at), end, epoch_ms(self.first.detected_at))
 
 
 @dataclass(slots=True)
@@ -131,7 +130,3 @@ def _judged(verdict: Verdict, now_ms: int) -> Verdict:
     verdict.blamed = blamed[0] if blamed else incident.kind
     verdict.rank = blamed.index(metric) + 1 if metric in blamed else None
     return verdict
-
-
-def _ms(time: str) -> int:
-    return round(datetime.fromisoformat(time).timestamp() * 1000)

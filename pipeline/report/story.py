@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 
 from models.evaluate import Found, Span, auc_pr, finite, found, own_threshold, period, vus_pr
 from models.vus import segments
-from pipeline.incident import Incident
+from pipeline.incident import Incident, epoch_ms
 from pipeline.recordings import Recording
 from pipeline.replay import Backtest
 from pipeline.simulate.labels import Label
@@ -76,9 +75,9 @@ def _by_incident(result: Backtest) -> dict[str, list[Incident]]:
 
 def _life(revisions: list[Incident], end_ms: int, labels: Sequence[Label]) -> Life:
     last = [one for one in revisions if one.status == "open"][-1]
-    started, detected = _ms(last.started_at), _ms(revisions[0].detected_at)
+    started, detected = epoch_ms(last.started_at), epoch_ms(revisions[0].detected_at)
     ended_at = revisions[-1].ended_at
-    ended = _ms(ended_at) if ended_at else end_ms
+    ended = epoch_ms(ended_at) if ended_at else end_ms
     near = [
         label
         for label in labels
@@ -109,7 +108,3 @@ def _measures(one: Recording, result: Backtest) -> dict[str, float]:
         "F1 of rows": alarms.f1,
         "steps to find": alarms.delay_steps,
     }
-
-
-def _ms(time_text: str) -> int:
-    return round(datetime.fromisoformat(time_text).timestamp() * 1000)

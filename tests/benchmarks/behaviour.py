@@ -15,7 +15,6 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
 from zlib import crc32
@@ -28,7 +27,7 @@ import numpy as np  # noqa: E402
 import scenes  # noqa: E402
 
 from pipeline.fingerprint import fingerprint  # noqa: E402
-from pipeline.incident import Incident  # noqa: E402
+from pipeline.incident import Incident, epoch_ms  # noqa: E402
 from pipeline.replay import replay  # noqa: E402
 from pipeline.stream import Plan  # noqa: E402
 
@@ -67,17 +66,13 @@ def _met(kind: str, scene: scenes.Scene, revisions: list[Incident]) -> Met:
         return Met(False, None, False, False)
     last = [one for one in within if one.incident_id == within[0].incident_id and one.status == "open"][-1]
     blamed = last.contributing_metrics[0].metric if last.contributing_metrics else ""
-    steps = max(0, _ms(within[0].detected_at) - start) // (host.step * 1000)
+    steps = max(0, epoch_ms(within[0].detected_at) - start) // (host.step * 1000)
     return Met(True, steps, blamed == scene.metric if scene.metric else None, last.kind == kind)
 
 
 def _overlaps(one: Incident, start: int, until: int) -> bool:
     """Whether it was detected while the event lasted: an incident that was open before it says nothing about it."""
-    return one.status == "open" and start <= _ms(one.detected_at) <= until
-
-
-def _ms(time_text: str) -> int:
-    return round(datetime.fromisoformat(time_text).timestamp() * 1000)
+    return one.status == "open" and start <= epoch_ms(one.detected_at) <= until
 
 
 def rates(kind: str, met: list[Met]) -> dict:
