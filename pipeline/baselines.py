@@ -45,11 +45,12 @@ class Features:
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
-        # a ring is overwritten with the same rows again, and the profile of the day is undone slot by slot
-        others = ("day", "ring", "undo")
-        return {
-            name: Table("series", array, settles=name not in others) for name, array in self._state._asdict().items()
-        }
+        arrays = self._state._asdict()
+        state = arrays.pop("state")
+        arrays |= {"state": state[:, : k.N_SETTLED], "said": state[:, k.N_SETTLED :]}
+        # what is said and a ring are overwritten with the same rows again, the profile of the day is undone by slots
+        others = ("day", "ring", "said", "undo")
+        return {name: Table("series", array, settles=name not in others) for name, array in arrays.items()}
 
     def rewind(self, series: npt.NDArray[np.int64], n_rows: npt.NDArray[np.float64]) -> None:
         """Undo in the profiles of the day what rows after the first ``n_rows`` of each series changed."""
@@ -105,6 +106,11 @@ class Features:
         expected: npt.NDArray[np.float64] = self._state.state[series, k.EXPECTED]
         return expected
 
+    def value(self, series: int) -> float:
+        """The last value of a series; NaN before its first."""
+        row = self._state.state[series]
+        return float(row[k.LAST_VALUE]) if row[k.N_ROWS] else np.nan
+
     def expected(self, series: int) -> tuple[float, float]:
         """What the last row of a series was expected to be, and the scale of its usual misses, in its unit."""
         row = self._state.state[series]
@@ -115,10 +121,15 @@ class Features:
         return int(self._state.state[series, k.N_ROWS])
 
     def recent(self, series: int, n: int = 60) -> npt.NDArray[np.float64]:
-        """The last values of a series, oldest first, shape (at most n,)."""
-        row = self._state.state[series]
-        ring: npt.NDArray[np.float64] = np.roll(self._state.ring[series], -int(row[k.RING_AT]))
-        return ring[max(0, k.RING - min(n, int(row[k.N_ROWS]))) :]
+        """The last values of a series, oldest first, shape (at most n,).
+
+        They are kept in 32 bit as distances from the first value, and told in no more digits than that is good for.
+        """
+        n_rows = self.n_rows(series)
+        last = np.arange(n_rows - min(n, n_rows), n_rows) % k.RING
+        distances = self._state.ring[series, last].astype(str).astype(np.float64)
+        values: npt.NDArray[np.float64] = self._state.state[series, k.BASE] + distances
+        return values
 
     def pack(self, series: int) -> npt.NDArray[np.float64]:
         """Everything a bundle hands on about one series, as one row."""
@@ -136,6 +147,6 @@ def _empty(n_series: int, n_undo: int) -> k.BaselineState:
         np.zeros((n_series, k.N_STATE)),
         np.zeros((n_series, N_SLOTS, 3), np.float32),
         np.zeros((n_series, N_HOURS), np.int16),
-        np.zeros((n_series, k.RING)),
+        np.zeros((n_series, k.RING), np.float32),
         np.zeros((n_series, n_undo, 4), np.float32),
     )

@@ -79,8 +79,6 @@ class Narrator:
 
     def _metric(self, series: int, share: float, with_history: bool) -> ContributingMetric:
         identity = self.catalog.identities[series]
-        recent = self.features.recent(series)
-        value = float(recent[-1]) if len(recent) else None
         expected, scale = self.features.expected(series)
         rate = self.grid.is_rate(series)
         smallest, largest = bounds_of(identity.unit, expected) if not rate else (0.0, np.inf)
@@ -88,11 +86,11 @@ class Narrator:
             metric=identity.name,
             unit=rate_of(identity.unit) if rate else identity.unit,
             share=round(share, 6),
-            value=_rounded(value),
+            value=_rounded(self.features.value(series)),
             expected=_rounded(expected),
             lower=_rounded(max(expected - BAND_WIDTH * scale, smallest)),
             upper=_rounded(min(expected + BAND_WIDTH * scale, largest)),
-            recent=[_rounded(float(x)) for x in recent] if with_history else [],
+            recent=[_rounded(x) for x in self.features.recent(series).tolist()] if with_history else [],
         )
 
 
@@ -108,6 +106,6 @@ def _outlook(outlook: Outlook) -> str:
     return f"{end} in {middle} {sign} ({low}–{high} {sign}), {now}"
 
 
-def _rounded(value: float | None) -> float | None:
+def _rounded(value: float) -> float | None:
     """Nine significant digits: what an event shows must not hang on the last bits."""
-    return None if value is None or not np.isfinite(value) else float(f"{value:.9g}")
+    return None if not np.isfinite(value) else float(f"{value:.9g}")

@@ -88,7 +88,7 @@ def fresh_state():
         np.zeros((1, baseline.N_STATE)),
         np.zeros((1, season.N_SLOTS, 3), np.float32),
         np.zeros((1, season.N_HOURS), np.int16),
-        np.zeros((1, baseline.RING)),
+        np.zeros((1, baseline.RING), np.float32),
         np.zeros((1, 0, 4), np.float32),
     )
 

@@ -35,6 +35,19 @@ def told(values, step_ms=300_000, zone="UTC", gaps=None):
     return np.array(out)
 
 
+@pytest.mark.parametrize("offset", [0.0, 0.1, 1e8, -17e9])
+def test_the_last_values_are_told_as_they_came(offset):
+    values = offset + np.round(np.random.default_rng(9).normal(size=100), 2)
+    features = Features()
+    features.adopt_series([None])
+    for i, value in enumerate(values):
+        wave = one_row(np.array([MONDAY + i * HOUR]), np.zeros(1, np.int64), value)
+        features.observe(wave, np.array([HOUR]), np.zeros(1, bool))
+        expected = values[max(0, i - 59) : i + 1]
+        assert [f"{x:.9g}" for x in features.recent(0)] == [f"{x:.9g}" for x in expected]
+        assert features.value(0) == value
+
+
 def week_of_busy_mondays(n_weeks, step_ms=300_000):
     rng = np.random.default_rng(5)
     hours = np.arange(n_weeks * 7 * DAY // step_ms) * step_ms / HOUR
@@ -136,4 +149,4 @@ def test_a_season_fits_its_budget_of_bytes():
     state = Features().tables()
     one = sum(state[name].array[0].nbytes for name in ("day", "week"))
     assert one <= 1536
-    assert state["state"].array.shape[1] == baseline.N_STATE
+    assert state["state"].array.shape[1] + state["said"].array.shape[1] == baseline.N_STATE

@@ -40,24 +40,27 @@ WARM_UP_ROWS = 20
 INNOVATION, SHORT, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, SPREAD, FLAT, REACH, SHIFT, N_FEATURES = range(11)
 # columns of the float state; LAGS, COV and SEASON start blocks of ORDER, ORDER + 1 and season.N_SEASON_STATE columns
 (N_ROWS, LO, HI, FAST, FAST_SCALE, SLOW, SLOW_SCALE, DAY, DAY_SCALE, MISS_SCALE, AWAY_SCALE, SHORT_SPREAD) = range(12)
-(STILL, LONGEST_STILL, BASE, LAST_VALUE, EXPECTED, BAND, RING_AT, MID, LOWER, UPPER, NEAR, NEAR_SCALE) = range(12, 24)
-(MID_AWAY, OFFSET, OFFSET_SCALE, QUANTUM, N_CHANGES) = range(24, 29)
-LAGS = 29
+(STILL, LONGEST_STILL, LAST_VALUE, MID, LOWER, UPPER, NEAR, NEAR_SCALE) = range(12, 20)
+(MID_AWAY, OFFSET, OFFSET_SCALE, QUANTUM, N_CHANGES) = range(20, 25)
+LAGS = 25
 COV = LAGS + ORDER
 SEASON = COV + ORDER + 1
-N_STATE = SEASON + s.N_SEASON_STATE
+# what stays as it began, and what is only said of the last row: late data takes back the columns before these
+BASE = N_SETTLED = SEASON + s.N_SEASON_STATE
+EXPECTED, BAND, N_STATE = range(BASE + 1, BASE + 4)
 
 
 class BaselineState(NamedTuple):
     """Arrays of one partition: (n_series, N_STATE), (n_series, N_SLOTS, 3), (n_series, N_HOURS), (n_series, RING).
 
-    ``undo``, (n_series, n_undo, 4), holds for the last rows which slot of the day each changed, and what stood there.
+    ``ring`` holds the last values as distances from the series' first, each row at its number modulo RING. ``undo``,
+    (n_series, n_undo, 4), holds for the last rows which slot of the day each changed, and what stood there.
     """
 
     state: npt.NDArray[np.float64]
     day: npt.NDArray[np.float32]
     week: npt.NDArray[np.int16]
-    ring: npt.NDArray[np.float64]
+    ring: npt.NDArray[np.float32]
     undo: npt.NDArray[np.float32]
 
 
@@ -290,9 +293,8 @@ def judge_and_learn(b, i, x, when, gap, rows_a_day, adapt, out):
         out[:] = 0.0
     _note_slot(b.undo[i], int(row[N_ROWS]), int(when[0]), day[int(when[0])])
     _learn_season(row, day, week, when, (x, usual, residuals[5]), rows_a_day, adapt)
+    b.ring[i, int(row[N_ROWS]) % RING] = x - row[BASE]
     _learn(row, x, residuals, gap, rows_a_day, adapt)
-    b.ring[i, int(row[RING_AT])] = x
-    row[RING_AT] = (row[RING_AT] + 1.0) % RING
 
 
 @njit(cache=True)
