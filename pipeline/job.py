@@ -183,6 +183,7 @@ class Job:
                 return
             if not work.live:
                 self._go_live(place, work, batch)
+            self._follow_model(place, work, batch)
             batch.results += work.step(fresh)
         except StepFailed:
             at = (place, records.offsets[0])
@@ -195,10 +196,9 @@ class Job:
 
     def _decide(self, source: Source, batch: Batch) -> None:
         """Decide what is not in the input: which model serves, who has been quiet for too long, where records go."""
-        live = {place: work for place, work in self._works.items() if work.live}
-        for place, work in live.items():
-            if self._model is not None and work.model != self._model:
-                self._note(place, work, batch, "model", {"hash": self._model})
+        for place, work in self._works.items():
+            if work.live:
+                self._follow_model(place, work, batch)
         now = time.monotonic()
         if now - self._counted_at >= GROWTH_SECONDS:
             self._counted_at = now
@@ -208,6 +208,11 @@ class Job:
             self._miss_the_quiet(source, batch, now)
         batch.notices += self._notices
         self._notices = []
+
+    def _follow_model(self, place: Partition, work: Work, batch: Batch) -> None:
+        """Let what was offered serve from here on: before the records that a poll brought, not after them."""
+        if self._model is not None and work.model != self._model:
+            self._note(place, work, batch, "model", {"hash": self._model})
 
     def _miss_the_quiet(self, source: Source, batch: Batch, now: float) -> None:
         """Tick the partitions that are idle while others are not; of a silent input only one notice is given."""
