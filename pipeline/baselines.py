@@ -16,10 +16,12 @@ from pipeline.kernels import baseline as k
 from pipeline.kernels.season import N_HOURS, N_SLOTS
 from pipeline.zones import DAY_MS, Zone, hour_of_week
 
-__all__ = ["FEATURE_NAMES", "Features"]
+__all__ = ["FEATURE_NAMES", "Features", "empty_state"]
 
 FEATURE_NAMES = ("innovation", "short", "level", "day_level", "seasonal", "beyond", "spread", "flat", "reach", "shift")
 HELD_ADAPTATION = 0.1
+# arrays that say what is known of a series; the rest are notes to undo its last rows by
+KNOWN = ("state", "day", "seen", "week", "ring")
 
 
 class Features:
@@ -29,31 +31,31 @@ class Features:
     ----------
     time_zone
         Whose clock says which hour of the day and of the week it is.
-    n_undo
+    n_notes
         How many rows of a series can be undone.
     """
 
-    def __init__(self, time_zone: str = "UTC", n_undo: int = 0) -> None:
-        self._zone, self._n_undo = Zone(time_zone), n_undo
-        self._state = _empty(64, n_undo)
+    def __init__(self, time_zone: str = "UTC", n_notes: int = 0) -> None:
+        self._zone, self._n_notes = Zone(time_zone), n_notes
+        self._state = empty_state(64, n_notes)
         self.n_series = 0
 
-    def obey(self, time_zone: str, n_undo: int) -> None:
+    def obey(self, time_zone: str, n_notes: int) -> None:
         """Work by other settings from now on; parameters as at construction. No row before can be undone."""
-        self._zone, self._n_undo = Zone(time_zone), n_undo
-        self._state = self._state._replace(undo=_empty(len(self._state.state), n_undo).undo)
+        self._zone, self._n_notes = Zone(time_zone), n_notes
+        blank = empty_state(len(self._state.state), n_notes)
+        self._state = blank._replace(**{name: getattr(self._state, name) for name in KNOWN})
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
         arrays = self._state._asdict()
         state = arrays.pop("state")
         arrays |= {"state": state[:, : k.N_SETTLED], "said": state[:, k.N_SETTLED :]}
-        # what is said and a ring are overwritten with the same rows again, the profile of the day is undone by slots
-        others = ("day", "ring", "said", "undo")
-        return {name: Table("series", array, settles=name not in others) for name, array in arrays.items()}
+        # the rest is undone by notes (seasons), or overwritten with the same rows again
+        return {name: Table("series", array, settles=name == "state") for name, array in arrays.items()}
 
     def rewind(self, series: npt.NDArray[np.int64], n_rows: npt.NDArray[np.float64]) -> None:
-        """Undo in the profiles of the day what rows after the first ``n_rows`` of each series changed."""
+        """Undo in the seasons what rows after the first ``n_rows`` of each series changed."""
         k.rewind(series, n_rows, self._state)
 
     def adopt_series(self, priors: list[npt.NDArray[np.float64] | None]) -> None:
@@ -66,7 +68,7 @@ class Features:
         """
         n = self.n_series + len(priors)
         if n > len(self._state.state):
-            grown = _empty(2 * n, self._n_undo)
+            grown = empty_state(2 * n, self._n_notes)
             for name, old in self._state._asdict().items():
                 getattr(grown, name)[: len(old)] = old
             self._state = grown
@@ -133,20 +135,24 @@ class Features:
 
     def pack(self, series: int) -> npt.NDArray[np.float64]:
         """Everything a bundle hands on about one series, as one row."""
-        return np.concatenate([array[series].ravel() for array in self._state[:-1]]).astype(np.float64)
+        return np.concatenate([getattr(self._state, name)[series].ravel() for name in KNOWN]).astype(np.float64)
 
     def _unpack(self, series: int, prior: npt.NDArray[np.float64]) -> None:
         at = 0
-        for array in self._state[:-1]:  # what can be undone here is nobody else's matter
+        for array in (getattr(self._state, name) for name in KNOWN):
             array[series] = prior[at : at + array[series].size].reshape(array[series].shape)
             at += array[series].size
 
 
-def _empty(n_series: int, n_undo: int) -> k.BaselineState:
+def empty_state(n_series: int, n_notes: int) -> k.BaselineState:
+    """Room for so many series that have had no row, and notes of so many rows of each."""
     return k.BaselineState(
         np.zeros((n_series, k.N_STATE)),
-        np.zeros((n_series, N_SLOTS, 3), np.float32),
+        np.zeros((n_series, N_SLOTS, 2), np.float32),
+        np.zeros((n_series, N_SLOTS), np.uint16),
         np.zeros((n_series, N_HOURS), np.int16),
         np.zeros((n_series, k.RING), np.float32),
-        np.zeros((n_series, n_undo, 4), np.float32),
+        np.zeros((n_series, n_notes, 2), np.uint8),
+        np.zeros((n_series, n_notes, 2), np.float32),
+        np.zeros((n_series, n_notes), np.int16),
     )

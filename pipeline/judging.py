@@ -28,7 +28,7 @@ from pipeline.kinds import LOOKS, kind_of
 from pipeline.life import Change, Life, Told
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.plan import Plan
-from pipeline.room import undo_room
+from pipeline.room import note_room
 from pipeline.rules import Rules
 from pipeline.scoring import Scored, Scoring
 from pipeline.sets import MetricSets
@@ -68,7 +68,7 @@ class Judge:
     def __init__(self, plan: Plan, catalog: Catalog, bundle: Bundle | None) -> None:
         self.catalog = catalog
         self.rules = Rules(plan.rules, plan.watch)
-        self.features = Features(plan.time_zone, undo_room(plan.late_steps))
+        self.features = Features(plan.time_zone, note_room(plan.late_steps))
         self.scoring = Scoring(plan.budget_per_week, plan.time_zone, bundle)
         self.sets = MetricSets(bundle)
         self.exhaustion = Exhaustion(plan.exhaustion_ms)
@@ -79,7 +79,7 @@ class Judge:
 
     def obey(self, plan: Plan) -> None:
         """Let other settings be in force from the next wave on; what was learned is kept."""
-        self.features.obey(plan.time_zone, undo_room(plan.late_steps))
+        self.features.obey(plan.time_zone, note_room(plan.late_steps))
         self.scoring.obey(plan.budget_per_week, plan.time_zone)
         self.incidents.remembers, self._settled = plan.late_steps > 0, Settled()
         self._make_copies({"series": 0, "entity": 0})

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.kernels import layout as k
 from pipeline.kernels import silence as q
 
-__all__ = ["empty_rows", "empty_state", "grown", "log_room", "undo_room"]
+__all__ = ["empty_rows", "empty_state", "grown", "log_room", "note_room"]
 
 # beside two horizons of samples: those that taught the rhythm, and one or two that fall on borders
 SPARE = k.N_LEARN + 4
@@ -18,7 +18,7 @@ def log_room(horizon: int) -> int:
     return 2 * horizon + SPARE
 
 
-def undo_room(horizon: int) -> int:
+def note_room(horizon: int) -> int:
     """How many rows of a series can be undone: one for each logged sample, and the cell that was open before."""
     return log_room(horizon) + 1 if horizon else 0
 

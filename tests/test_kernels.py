@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.baselines import empty_state
 from pipeline.events import Counts, Kind, SampleBatch
 from pipeline.grid import Grid
 from pipeline.kernels import baseline, clock, energy, season, tail
@@ -83,16 +84,6 @@ def test_a_forecast_without_variance_is_zero():
     assert baseline.predict(np.zeros(baseline.ORDER), np.zeros(baseline.ORDER + 1)) == 0.0
 
 
-def fresh_state():
-    return baseline.BaselineState(
-        np.zeros((1, baseline.N_STATE)),
-        np.zeros((1, season.N_SLOTS, 3), np.float32),
-        np.zeros((1, season.N_HOURS), np.int16),
-        np.zeros((1, baseline.RING), np.float32),
-        np.zeros((1, 0, 4), np.float32),
-    )
-
-
 def step_into(state, values, t, step_ms=60_000, rows_a_day=1440.0):
     out, slot = np.empty((1, baseline.N_FEATURES)), np.array([(t * step_ms) % 86_400_000 / 900_000.0])
     none, ones = np.zeros(1, np.int64), np.ones(1)
@@ -102,7 +93,7 @@ def step_into(state, values, t, step_ms=60_000, rows_a_day=1440.0):
 
 
 def observe(values, step_ms=60_000, rows_a_day=1440.0):
-    state, out, fast = fresh_state(), np.zeros((len(values), baseline.N_FEATURES)), np.empty(len(values))
+    state, out, fast = empty_state(1, 0), np.zeros((len(values), baseline.N_FEATURES)), np.empty(len(values))
     for t in range(len(values)):
         fast[t] = state.state[0, baseline.FAST] if t else values[0]
         out[t] = step_into(state, values, t, step_ms, rows_a_day)
@@ -190,7 +181,7 @@ def test_a_change_stays_beyond_the_borders_until_it_is_old(rise):
 
 def test_the_borders_are_the_naive_ones():
     values = np.random.default_rng(23).normal(size=300)
-    state, seen = fresh_state(), []
+    state, seen = empty_state(1, 0), []
     for t in range(len(values)):
         seen.append(tuple(state.state[0, [baseline.LOWER, baseline.UPPER]]) if t else (values[0], values[0]))
         step_into(state, values, t)

@@ -4,6 +4,8 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.grid import Wave
@@ -20,6 +22,12 @@ def one_row(time, gap, value):
     zeros = {field.name: np.zeros(1, np.int64) for field in fields(Wave)}
     own = {"time_ms": time, "gap": gap, "value": np.array([value], float), "bounds": np.array([0, 1])}
     return Wave(**{**zeros, **own})
+
+
+def observed(features, i, value, step_ms):
+    """Let series 0 have its i-th row."""
+    wave = one_row(np.array([MONDAY + i * step_ms]), np.zeros(1, np.int64), value)
+    return features.observe(wave, np.array([step_ms]), np.zeros(1, bool))[0]
 
 
 def told(values, step_ms=300_000, zone="UTC", gaps=None):
@@ -41,8 +49,7 @@ def test_the_last_values_are_told_as_they_came(offset):
     features = Features()
     features.adopt_series([None])
     for i, value in enumerate(values):
-        wave = one_row(np.array([MONDAY + i * HOUR]), np.zeros(1, np.int64), value)
-        features.observe(wave, np.array([HOUR]), np.zeros(1, bool))
+        observed(features, i, value, HOUR)
         expected = values[max(0, i - 59) : i + 1]
         assert [f"{x:.9g}" for x in features.recent(0)] == [f"{x:.9g}" for x in expected]
         assert features.value(0) == value
@@ -75,11 +82,22 @@ def test_a_busy_monday_is_usual_once_the_week_is_known_and_not_before():
 
 def test_a_week_that_is_like_any_other_day_is_not_believed():
     state = np.zeros(season.N_SEASON_STATE)
-    week = np.full(season.N_HOURS, 500, np.int16)
+    week = np.full(season.N_HOURS, season.code_of(500.0), np.int16)
     state[season.UNIT], state[season.DAY_MISS], state[season.WEEK_MISS] = 0.01, 1.0, 0.95
     assert season.of_week(state, week, 3) == 0.0
     state[season.WEEK_MISS] = 0.5
-    assert season.of_week(state, week, 3) == pytest.approx(5.0)
+    assert season.of_week(state, week, 3) == pytest.approx(5.0, rel=1e-3)
+
+
+@given(st.floats(1e-4, 1e14), st.sampled_from([-1.0, 1.0]))
+def test_sixteen_bits_keep_a_number_to_less_than_a_thousandth_and_its_sign(size, sign):
+    assert season.in_units(season.code_of(sign * size)) == pytest.approx(sign * size, rel=7e-4)
+
+
+def test_what_an_hour_knows_is_never_taken_for_nothing_known():
+    codes = [season.code_of(x) for x in (0.0, 1e-300, -1e-300, 1e300, -1e300)]
+    assert codes == [1, 1, -1, 32_767, -32_767]
+    assert season.in_units(np.int16(0)) == 0.0
 
 
 @pytest.mark.parametrize("size", [1e-9, 1.0, 1e12])
@@ -87,10 +105,27 @@ def test_hours_of_the_week_keep_what_they_know_when_one_grows_a_thousandfold(siz
     state, week = np.zeros(season.N_SEASON_STATE), np.zeros(season.N_HOURS, np.int16)
     for hour, mean in ((0, size), (1, -2 * size), (2, 900 * size), (3, 0.0)):
         season.learn_week(state, week, hour, mean, 24.0, 1.0)
-    known = state[season.UNIT] * week[:3]
-    assert known[0] == pytest.approx(size, rel=0.05)
-    assert known[1] == pytest.approx(-2 * size, rel=0.05)
+    known = state[season.UNIT] * np.array([season.in_units(code) for code in week[:3]])
+    assert known[0] == pytest.approx(size, rel=1e-3)
+    assert known[1] == pytest.approx(-2 * size, rel=1e-3)
     assert known[2] == pytest.approx(900 * size, rel=1e-3)
+
+
+@pytest.mark.parametrize("step_ms", [60_000, 900_000, HOUR])
+@pytest.mark.parametrize("back", [1, 7, 29])
+def test_rows_that_are_undone_leave_the_seasons_as_they_found_them(step_ms, back):
+    features, values = Features(n_notes=29), np.random.default_rng(8).normal(size=3 * DAY // step_ms)
+    features.adopt_series([None])
+    arrays = {name: features.tables()[name].array for name in ("day", "seen", "week")}
+    then = {}
+    for i, value in enumerate(values):
+        if i == len(values) - back:
+            then = {name: array.copy() for name, array in arrays.items()}
+        observed(features, i, value, step_ms)
+    assert not np.array_equal(arrays["day"], then["day"])
+    features.rewind(np.zeros(1, np.int64), np.array([float(len(values) - back)]))
+    for name, array in arrays.items():
+        assert np.array_equal(array, then[name]), name
 
 
 def test_what_counts_by_whole_numbers_is_not_surprised_by_one_more():
@@ -147,6 +182,6 @@ def test_a_fault_does_not_excuse_its_own_next_quarter_of_an_hour():
 
 def test_a_season_fits_its_budget_of_bytes():
     state = Features().tables()
-    one = sum(state[name].array[0].nbytes for name in ("day", "week"))
+    one = sum(state[name].array[0].nbytes for name in ("day", "seen", "week"))
     assert one <= 1536
     assert state["state"].array.shape[1] + state["said"].array.shape[1] == baseline.N_STATE

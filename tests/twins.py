@@ -11,6 +11,7 @@ DECODER = "the decoder of the format, which the walk must equal on captures, mut
 OFFICIAL = "the official protobuf library, on captures, mutants and odd records"
 HABITS = "days drawn by hand: what is a habit is the law itself"
 PART = "baseline.observe calls it for each row, and gives what the two twins of that say"
+CODE = "each other: what one makes of a number the other reads, to less than a thousandth"
 LATE = "the same records in order of time: whatever comes late must end as they do"
 SILENCE = "hand-written schedules of who speaks when: who is missed is the law itself"
 
@@ -64,6 +65,8 @@ JUDGES: dict[str, tuple[str, str]] = {
     "pipeline.kernels.otlp_distribution": (OFFICIAL, "test_otlp_walk.py"),
     "pipeline.kernels.otlp_point": (OFFICIAL, "test_otlp_walk.py"),
     "pipeline.kernels.plain_json": (DECODER, "test_text_walks.py"),
+    "pipeline.kernels.season.code_of": (CODE, "test_seasons.py"),
+    "pipeline.kernels.season.in_units": (CODE, "test_seasons.py"),
     "pipeline.kernels.silence": (SILENCE, "test_silence.py"),
     "pipeline.kernels.walk": (DECODER, "test_text_walks.py"),
     "pipeline.kernels.wire.field": (OFFICIAL, "test_otlp_walk.py"),

@@ -51,17 +51,25 @@ EXPECTED, BAND, N_STATE = range(BASE + 1, BASE + 4)
 
 
 class BaselineState(NamedTuple):
-    """Arrays of one partition: (n_series, N_STATE), (n_series, N_SLOTS, 3), (n_series, N_HOURS), (n_series, RING).
+    """Arrays of one partition: what is known of each series, and notes of what its last rows changed in its seasons.
 
-    ``ring`` holds the last values as distances from the series' first, each row at its number modulo RING. ``undo``,
-    (n_series, n_undo, 4), holds for the last rows which slot of the day each changed, and what stood there.
+    A slot of the ``day`` (n_series, N_SLOTS, 2) and an hour of the ``week`` (n_series, N_HOURS) are what
+    :mod:`pipeline.kernels.season` makes of them, ``seen`` (n_series, N_SLOTS) counts rows of slots. ``ring`` (n_series,
+    RING) holds the last values as distances from the series' first, each row at its number modulo RING.
+
+    Notes lie at their row's number modulo n_notes: which slot of the day it moved and which hour of the week was being
+    visited, from 1, in ``note_at`` (n_series, n_notes, 2), and what stood there before, in ``note_day`` (n_series,
+    n_notes, 2) and ``note_week`` (n_series, n_notes).
     """
 
     state: npt.NDArray[np.float64]
     day: npt.NDArray[np.float32]
+    seen: npt.NDArray[np.uint16]
     week: npt.NDArray[np.int16]
     ring: npt.NDArray[np.float32]
-    undo: npt.NDArray[np.float32]
+    note_at: npt.NDArray[np.uint8]
+    note_day: npt.NDArray[np.float32]
+    note_week: npt.NDArray[np.int16]
 
 
 @njit(cache=True)
@@ -117,12 +125,12 @@ def _remember(row, deviation, weight):
 
 
 @njit(cache=True)
-def _usual(row, day, week, when, rows_a_day):
+def _usual(row, day, seen, week, when, rows_a_day):
     """What hour of the day and of the week say of a row; the slow level where they are mute, and all the first day."""
     slot, hour = when
     if row[N_ROWS] < rows_a_day:
         return row[SLOW]
-    return s.of_day(row[BASE], day, slot, row[SLOW]) + s.of_week(row[SEASON:], week, hour)
+    return s.of_day(row[BASE], day, seen, slot, row[SLOW]) + s.of_week(row[SEASON:], week, hour)
 
 
 @njit(cache=True)
@@ -154,8 +162,11 @@ def _beyond(row, floor):
 
 
 @njit(cache=True)
-def _judge(row, slot_season, usual, x, gap, rows_a_day, out):
-    """Write the features of one row from what was known before it; returns the residuals that update it."""
+def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
+    """Write the features of one row from what was known before it; returns the residuals that update it.
+
+    ``slot_scale`` is the scale of the misses in its slot of the day, NaN where it is not known.
+    """
     floor = _floor(row)
     patience = 1.0 / np.sqrt(1.0 + gap)
     fast, near, slow, over_day, away = x - row[FAST], x - row[NEAR], x - row[SLOW], x - row[DAY], x - usual
@@ -166,8 +177,8 @@ def _judge(row, slot_season, usual, x, gap, rows_a_day, out):
     out[DAY_LEVEL] = _at_this_hour(over_day, away) / max(MAD * row[DAY_SCALE], floor)
     miss = away - predict(row[LAGS : LAGS + ORDER], row[COV : COV + ORDER + 1])
     scale = row[MISS_SCALE]
-    if slot_season[s.SLOT_ROWS] > 0.0:
-        scale = 0.5 * (scale + slot_season[s.SLOT_SCALE])
+    if not np.isnan(slot_scale):
+        scale = 0.5 * (scale + slot_scale)
     row[BAND], row[EXPECTED] = max(MAD * scale, floor), x - miss
     out[SEASONAL] = miss * patience / row[BAND]
     row[MID] += _weight(row[N_ROWS], MIDDLE, gap) * (x - row[MID])
@@ -236,15 +247,16 @@ def _learn(row, x, residuals, gap, rows_a_day, adapt):
 
 
 @njit(cache=True)
-def _learn_season(row, day, week, when, seen, rows_a_day, adapt):
-    """Let the hour of the day and of the week learn a judged row; ``seen`` is (value, usual value, miss)."""
-    x, usual, miss = seen
+def _learn_season(b, i, when, observed, rows_a_day, adapt):
+    """Let the hour of the day and of the week learn a judged row; ``observed`` is (value, usual value, miss)."""
+    row, day, seen = b.state[i], b.day[i], b.seen[i]
+    x, usual, miss = observed
     slot, hour = when
-    state = row[SEASON:]
-    away = x - s.of_day(row[BASE], day, slot, usual)
+    at = int(slot)
+    away = x - s.of_day(row[BASE], day, seen, slot, usual)
     if row[N_ROWS] >= rows_a_day:
-        s.learn_week(state, week, hour, away, rows_a_day, adapt)
-    s.learn_day(day[int(slot)], x - row[BASE], miss, rows_a_day, adapt)
+        s.learn_week(row[SEASON:], b.week[i], hour, away, rows_a_day, adapt)
+    seen[at] = s.learn_day(day[at], int(seen[at]), x - row[BASE], miss, rows_a_day, adapt)
 
 
 @njit(cache=True)
@@ -255,17 +267,19 @@ def _begin(row, x):
 
 
 @njit(cache=True)
-def _note_slot(undo, n, slot, of_slot):
-    """Note what the n-th row is about to change in the day's profile."""
-    if undo.shape[0] > 0:
-        at = n % undo.shape[0]
-        undo[at, 0], undo[at, 1] = slot, of_slot[s.PROFILE]
-        undo[at, 2], undo[at, 3] = of_slot[s.SLOT_SCALE], of_slot[s.SLOT_ROWS]
+def _note(b, i, slot):
+    """Note what the next row of series ``i`` may change in its seasons: a slot of the day, and the hour it leaves."""
+    n_notes, row = b.note_at.shape[1], b.state[i]
+    if n_notes > 0:
+        at, hour = int(row[N_ROWS]) % n_notes, int(row[SEASON + s.HOUR])
+        b.note_at[i, at, 0], b.note_at[i, at, 1] = slot, hour
+        b.note_day[i, at, 0], b.note_day[i, at, 1] = b.day[i, slot, 0], b.day[i, slot, 1]
+        b.note_week[i, at] = b.week[i, hour - 1] if hour > 0 else 0
 
 
 @njit(cache=True)
 def rewind(series, n_rows, b):
-    """Undo in the day's profiles what all rows from the ``n_rows``-th on changed, the last first.
+    """Undo in the seasons what all rows from the ``n_rows``-th on changed, the last first.
 
     Parameters
     ----------
@@ -274,25 +288,32 @@ def rewind(series, n_rows, b):
         How many rows are to stay; no more are to go than the notes reach back.
     b : BaselineState
     """
-    for i in range(series.size):
-        undo, day = b.undo[series[i]], b.day[series[i]]
-        for n in range(int(b.state[series[i], N_ROWS]) - 1, int(n_rows[i]) - 1, -1):
-            note = undo[n % undo.shape[0]]
-            day[int(note[0])] = note[1:]
+    n_notes = b.note_at.shape[1]
+    for j in range(series.size):
+        i = series[j]
+        for n in range(int(b.state[i, N_ROWS]) - 1, int(n_rows[j]) - 1, -1):
+            at = n % n_notes
+            slot, hour = b.note_at[i, at, 0], b.note_at[i, at, 1]
+            b.day[i, slot, 0], b.day[i, slot, 1] = b.note_day[i, at, 0], b.note_day[i, at, 1]
+            if b.seen[i, slot] < s.MOST_SLOT_ROWS:  # as many rows come again: one that is full will be full
+                b.seen[i, slot] -= 1
+            if hour > 0:
+                b.week[i, hour - 1] = b.note_week[i, at]
 
 
 @njit(cache=True)
 def judge_and_learn(b, i, x, when, gap, rows_a_day, adapt, out):
     """Judge one row of series ``i`` by what was known before it, then learn from it; parameters as in ``observe``."""
-    row, day, week = b.state[i], b.day[i], b.week[i]
+    row, slot = b.state[i], int(when[0])
     if row[N_ROWS] == 0.0:
         _begin(row, x)
-    usual = _usual(row, day, week, when, rows_a_day)
-    residuals = _judge(row, day[int(when[0])], usual, x, gap, rows_a_day, out)
+    usual = _usual(row, b.day[i], b.seen[i], b.week[i], when, rows_a_day)
+    slot_scale = b.day[i, slot, s.SLOT_SCALE] if b.seen[i, slot] > 0 else np.nan
+    residuals = _judge(row, slot_scale, usual, x, gap, rows_a_day, out)
     if row[N_ROWS] < WARM_UP_ROWS:
         out[:] = 0.0
-    _note_slot(b.undo[i], int(row[N_ROWS]), int(when[0]), day[int(when[0])])
-    _learn_season(row, day, week, when, (x, usual, residuals[5]), rows_a_day, adapt)
+    _note(b, i, slot)
+    _learn_season(b, i, when, (x, usual, residuals[5]), rows_a_day, adapt)
     b.ring[i, int(row[N_ROWS]) % RING] = x - row[BASE]
     _learn(row, x, residuals, gap, rows_a_day, adapt)
 
