@@ -14,10 +14,11 @@ Every function goes down the road of the live job; nothing here computes anythin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from pipeline.codecs.capture import read_capture
 from pipeline.codecs.report import frame_of
 from pipeline.frames import long_table, of_recordings, send, to_recordings
 from pipeline.history import History
-from pipeline.incident import CloudEvent
+from pipeline.incident import CloudEvent, Incident
 from pipeline.kafka.follow import read_all, read_between
 from pipeline.recordings import read_recordings
 from pipeline.settings import Settings, load
@@ -47,6 +48,16 @@ if TYPE_CHECKING:
 __all__ = ["Verdict", "backtest", "features", "incidents", "read_samples", "recorded"]
 
 Time = str | datetime | pd.Timestamp | None
+
+COLUMNS: dict[str, Callable[[Incident], object]] = {
+    "incident_id": attrgetter("incident_id"),
+    "entity": attrgetter("entity.id"),
+    **{name: attrgetter(name) for name in ("track", "kind", "severity", "status", "score", "title")},
+    **{name: attrgetter(name) for name in ("started_at", "detected_at", "updated_at", "ended_at")},
+    "top_metric": lambda one: one.contributing_metrics[0].metric if one.contributing_metrics else "",
+    "revisions": attrgetter("revision"),
+    "model": lambda one: f"{one.model.name} {one.model.version}",
+}
 
 
 def read_samples(
@@ -228,8 +239,8 @@ def incidents(
     -------
     DataFrame
         One row an incident, as its last revision tells it: ``incident_id``, ``entity``, ``track``, ``kind``,
-        ``severity``, ``status``, ``score``, ``title``, ``started_at``, ``detected_at``, ``ended_at``, ``top_metric``,
-        ``revisions``, ``model``.
+        ``severity``, ``status``, ``score``, ``title``, ``started_at``, ``detected_at``, ``updated_at``, ``ended_at``,
+        ``top_metric``, ``revisions``, ``model``.
     """
     loaded = _load(config, settings)
     told = [
@@ -244,27 +255,7 @@ def incidents(
 
 def _table(events: list[CloudEvent]) -> pd.DataFrame:
     last = {event.data.incident_id: event.data for event in events}
-    rows = [
-        {
-            "incident_id": one.incident_id,
-            "entity": one.entity.id,
-            "track": one.track,
-            "kind": one.kind,
-            "severity": one.severity,
-            "status": one.status,
-            "score": one.score,
-            "title": one.title,
-            "started_at": one.started_at,
-            "detected_at": one.detected_at,
-            "updated_at": one.updated_at,
-            "ended_at": one.ended_at,
-            "top_metric": one.contributing_metrics[0].metric if one.contributing_metrics else "",
-            "revisions": one.revision,
-            "model": f"{one.model.name} {one.model.version}",
-        }
-        for one in last.values()
-    ]
-    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["incident_id", "entity", "updated_at"])
+    table = pd.DataFrame({name: [read(one) for one in last.values()] for name, read in COLUMNS.items()})
     times = [name for name in table if str(name).endswith("_at")]
     return table.assign(**{str(name): pd.to_datetime(table[name], utc=True) for name in times})
 

@@ -68,6 +68,13 @@ def test_the_incident_table_tells_what_happened_and_plot_draws_it(folder):
         verdict.plot("db-99")
 
 
+def test_a_quiet_stretch_has_an_incident_table_of_the_same_columns_and_no_rows(wide, folder):
+    quiet = pipeline.backtest(wide[: FAULT.start]).incidents
+    assert len(quiet) == 0
+    assert list(quiet.columns) == list(pipeline.backtest(wide).incidents.columns)
+    assert not (quiet["entity"] + quiet["track"] + quiet["top_metric"]).any()
+
+
 def test_features_are_one_row_a_series_and_closed_step(wide):
     table = pipeline.features(wide)
     assert list(table.columns) == ["time", "entity", "series", "value", *FEATURE_NAMES]
