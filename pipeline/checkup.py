@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -48,25 +49,26 @@ def checkup(loaded: Loaded, create: bool = False, n_records: int = 1000) -> Iter
     yield Finding("configuration", "ok", f"{loaded.file or 'no file'}; {given}")
     libraries = ", ".join(f"{name} {version(name)}" for name in ("kafka-python", "numpy", "numba", "scikit-learn"))
     yield Finding("versions", "ok", f"foreshock {__version__}, Python {platform.python_version()}, {libraries}")
-    yield from _at_the_broker(settings, create, n_records)
+    hosts = yield from _at_the_broker(settings, create, n_records)
     yield doctor.registry(settings.models.uri)
-    yield doctor.snapshots(settings.state.folder, kafka_home().parent / "state" / settings.kafka.group)
-    yield doctor.folders(Path.cwd(), Path(__file__).parent)
+    yield doctor.snapshots(settings.state.folder, kafka_home().parent / "state" / settings.kafka.group, hosts)
+    yield doctor.folders(Path.cwd(), map(Path, sys.path), Path(__file__).parent)
 
 
-def _at_the_broker(settings: Settings, create: bool, n_records: int) -> Iterator[Finding]:
+def _at_the_broker(settings: Settings, create: bool, n_records: int) -> Generator[Finding, None, frozenset[str]]:
+    """Yield what is found at the broker; returns the addresses of the processes that are at work now."""
     client, topics = client_options(settings), topics_of(settings)
     wanted, inputs = topics.settings(), settings.source.topics
     began = time.monotonic()
     try:
         created = ensure(client, topics) if create else []
-        seen = inspect(client, [*inputs, *wanted])
+        seen = inspect(client, [*inputs, *wanted], settings.kafka.group)
     except BrokerUnreachable as away:
         yield Finding("broker", "wrong", str(away), "start it, or name it with --bootstrap-servers")
-        return
+        return frozenset()
     except BrokerError as refused:
         yield Finding("broker", "wrong", str(refused), "foreshock doctor --acls; kafka.client holds user and password")
-        return
+        return frozenset()
     said = f"{settings.kafka.bootstrap_servers}: {seen.n_brokers} of Kafka {seen.version} or newer"
     yield Finding("broker", "ok", f"{said}, answered in {time.monotonic() - began:.1f} s")
     yield from doctor.own_topics(seen, wanted, created)
@@ -76,6 +78,7 @@ def _at_the_broker(settings: Settings, create: bool, n_records: int) -> Iterator
     for name in inputs:
         if seen.topics[name].n_partitions and "READ" in seen.topics[name].operations:
             yield from doctor.telemetry(name, _looked_at(settings, name, n_records))
+    return seen.group_hosts
 
 
 def _looked_at(settings: Settings, topic: str, n_records: int) -> list[tuple[int, Decoded, Catalog]]:

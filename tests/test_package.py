@@ -70,7 +70,9 @@ def test_the_metadata_names_licence_versions_and_extras(built: dict[str, Path]) 
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
-def test_an_installed_package_works_outside_the_checkout(built: dict[str, Path], kind: str, tmp_path: Path) -> None:
+def test_an_installed_package_works_elsewhere_and_says_what_hides_it(
+    built: dict[str, Path], kind: str, tmp_path: Path
+) -> None:
     place = tmp_path / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", place, cwd=tmp_path)
     python, site = place / "bin" / "python", next(place.glob("lib/python*/site-packages"))
@@ -89,3 +91,10 @@ def test_an_installed_package_works_outside_the_checkout(built: dict[str, Path],
     pd.DataFrame({"timestamp": times, "load": [float(i % 7) for i in range(120)]}).to_csv(tmp_path / "db.csv")
     run(foreshock, "backtest", "--test", tmp_path / "db.csv", "--out", tmp_path / "out.parquet", cwd=tmp_path)
     assert len(pd.read_parquet(tmp_path / "out.parquet")) == 120
+
+    (tmp_path / "theirs" / "models").mkdir(parents=True)
+    (tmp_path / "theirs" / "models" / "__init__.py").touch()
+    hidden = {**OUTSIDE, "PYTHONPATH": str(tmp_path / "theirs")}
+    said = subprocess.run([str(foreshock), "doctor"], cwd=tmp_path, env=hidden, capture_output=True, text=True)
+    assert said.returncode == 2
+    assert said.stderr.startswith(f"foreshock: {tmp_path / 'theirs' / 'models'} is imported in place of ours")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import typer
 
@@ -39,6 +40,8 @@ GROUPS = {
     "Set up": ("config", "doctor", "warm", "size", "version"),
 }
 FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 3, 130
+
+ELSEWHERE = "start foreshock from elsewhere, in an environment of its own"
 
 app = typer.Typer(
     name="foreshock",
@@ -89,6 +92,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(FAILED)
     except Exception as error:
+        if place := _in_place_of_ours(error):
+            typer.echo(f"foreshock: {place} is imported in place of ours: {ELSEWHERE}", err=True)
+            sys.exit(USAGE)
         from models.errors import ModelError, PromotionRefused
         from pipeline.errors import ForeshockError, InputError, SettingsError
 
@@ -102,3 +108,12 @@ def main(arguments: list[str] | None = None) -> None:
             if isinstance(error, PromotionRefused)
             else FAILED
         )
+
+
+def _in_place_of_ours(error: Exception) -> str:
+    """Where a package called ``models`` lies that lacks what ours has, or "" if that is not what went wrong."""
+    if not isinstance(error, ImportError) or not (error.name or "").startswith("models"):
+        return ""
+    found = list(getattr(sys.modules.get("models"), "__path__", []))
+    ours = str(Path(__file__).parents[2] / "models")
+    return "" if not found or found[0] == ours else str(found[0])

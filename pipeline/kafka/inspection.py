@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 
+from pipeline.errors import BrokerUnreachable, PermissionDenied
 from pipeline.kafka.clients import Client, connected, translated
 
 __all__ = ["ClusterSeen", "TopicSeen", "inspect"]
@@ -30,15 +31,19 @@ class TopicSeen:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSeen:
-    """The cluster: brokers that answer, the newest protocol that both sides speak, the topics asked for."""
+    """The cluster: brokers that answer, the newest protocol that both sides speak, the topics and the group asked for.
+
+    ``group_hosts`` are the addresses of the group's members; empty where none runs or this user may not know.
+    """
 
     n_brokers: int
     version: str
     topics: dict[str, TopicSeen]
+    group_hosts: frozenset[str]
 
 
-def inspect(client: Client, names: Sequence[str]) -> ClusterSeen:
-    """Ask for the cluster and for topics by name.
+def inspect(client: Client, names: Sequence[str], group: str) -> ClusterSeen:
+    """Ask for the cluster, for topics by name, and for the hosts of a consumer group.
 
     Raises
     ------
@@ -52,9 +57,18 @@ def inspect(client: Client, names: Sequence[str]) -> ClusterSeen:
             found = {one["name"]: one for one in admin.describe_topics(list(names))}
         topics = {name: _topic(admin, found[name]) for name in names}
         version = ".".join(str(part) for part in admin._manager.broker_version)
-        return ClusterSeen(len(brokers), version, topics)
+        return ClusterSeen(len(brokers), version, topics, _hosts(admin, group))
     finally:
         admin.close()
+
+
+def _hosts(admin: KafkaAdminClient, group: str) -> frozenset[str]:
+    try:
+        with translated(f"asking for the group {group}"):
+            found = admin.describe_groups([group])[group]
+    except (PermissionDenied, BrokerUnreachable):  # it is nobody's yet, so no broker keeps it
+        return frozenset()
+    return frozenset(member["client_host"].lstrip("/") for member in found["members"])
 
 
 def _topic(admin: KafkaAdminClient, about: dict[str, object]) -> TopicSeen:

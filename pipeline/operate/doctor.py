@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,12 +19,21 @@ __all__ = ["Finding", "folders", "inputs", "may", "own_topics", "registry", "sna
 
 STORE_SECONDS = 3.0
 SHOWN = 5
+_COLLECTOR = "OpenTelemetry Collector, exporter kafka: partition_metrics_by_resource_attributes: true"
+_TELEGRAF = 'Telegraf, outputs.kafka: routing_tag = "host"'
+# collectd without Key sends another random one with each record
+_COLLECTD = "collectd, write_kafka: Key, with the name of the host that it runs on"
+# by a part of the format's name
 CURES = {
-    "otlp": "OpenTelemetry Collector, exporter kafka: partition_metrics_by_resource_attributes: true",
-    "influx": 'Telegraf, outputs.kafka: routing_tag = "host"',
-    "telegraf": 'Telegraf, outputs.kafka: routing_tag = "host"',
-    "metricbeat": "Metricbeat, output.kafka: key: '%{[host.name]}'",
-    "collectd": "collectd, write_kafka: leave out Key, or give each host its own",
+    "otlp": _COLLECTOR,
+    "influx": _TELEGRAF,
+    "telegraf": _TELEGRAF,
+    "prometheus": _TELEGRAF,
+    "metricbeat": "Metricbeat, output.kafka: partition.hash: {hash: [host.name]}",
+    "collectd": _COLLECTD,
+    "graphite": _COLLECTD,
+    "putval": _COLLECTD,
+    "json-mapped": "rsyslog, omkafka: key, with the name of the host that it runs on",
 }
 ANY_SENDER = "let the senders use the entity as the record key, or gather it: foreshock rekey"
 
@@ -145,32 +154,60 @@ def registry(uri: str) -> Finding:
     return Finding("model store", "warn", f"{path} is not there yet", "the first training makes it; see models.uri")
 
 
-def folders(here: Path, package: Path) -> Finding:
-    """Look for folders in the current one that Python would take for our packages.
+def folders(here: Path, path: Iterable[Path], package: Path) -> Finding:
+    """Look for what Python would take for our packages, or ours for it.
 
     Parameters
     ----------
     here
         The current folder.
+    path
+        The other folders in which Python looks for packages.
     package
         The folder of the package ``pipeline`` that runs now.
     """
     ours = package.resolve().parent
-    shadows = [name for name in ("pipeline", "models") if (here / name).is_dir() and here.resolve() != ours]
-    if not shadows:
-        return Finding("folders", "ok", "nothing here is taken for our packages")
-    said = f"{' and '.join(shadows)} in {here} would be imported instead of ours by python -m and notebooks"
-    return Finding("folders", "warn", said, "start foreshock from elsewhere, in an environment of its own")
+    places = [place for place in dict.fromkeys(one.resolve() for one in (here, *path)) if place != ours]
+    found = {name: [place for place in places if _is_package(place / name)] for name in ("pipeline", "models")}
+    said = [f"{name} in {place} would be imported instead of ours" for name in found for place in found[name]]
+    # without __init__.py a folder is a package only while nobody else has one of that name
+    plain = [name for name in found if (here / name).is_dir() and here.resolve() not in (ours, *found[name])]
+    said += [f"{name} in {here} cannot be imported beside ours" for name in plain]
+    if not said:
+        return Finding("folders", "ok", "nothing here or on Python's path is taken for our packages")
+    cure = "start foreshock from elsewhere, in an environment of its own"
+    return Finding("folders", "warn", f"{'; '.join(said)} (python -m, notebooks)", cure)
 
 
-def snapshots(folder: str, default: Path) -> Finding:
-    """Look at where state is kept: several hosts that share the work must share it, or each move loses history."""
+def _is_package(place: Path) -> bool:
+    return (place / "__init__.py").is_file() or place.with_suffix(".py").is_file()
+
+
+def snapshots(folder: str, default: Path, hosts: Collection[str]) -> Finding:
+    """Look at where state is kept: several hosts that share the work must share it, or each move loses history.
+
+    Parameters
+    ----------
+    folder
+        As set: a folder, a URL, or empty.
+    default
+        The folder where it is empty.
+    hosts
+        Addresses of the processes that are at work now.
+    """
+    several = len(hosts) > 1
+    on = f"; the group works on {len(hosts)} hosts ({', '.join(sorted(hosts))})" if several else ""
     if not folder:
         cure = "with several hosts: a shared folder or URL in state.folder"
-        return Finding("snapshots", "ok", f"in {default}, for this host only", cure)
-    if "://" in folder or Path(folder).is_dir():
-        return Finding("snapshots", "ok", f"in {folder}; every host of the group must reach it")
-    return Finding("snapshots", "warn", f"{folder} is not there yet", "the job makes it; check that it may")
+        said = f"in {default}, for this host only{on}"
+        return Finding("snapshots", "wrong" if several else "ok", said, cure)
+    if "://" in folder:
+        return Finding("snapshots", "ok", f"at {folder}{on}; every host of the group must reach it")
+    if not Path(folder).is_dir():
+        return Finding("snapshots", "warn", f"{folder} is not there yet", "the job makes it; check that it may")
+    if several:
+        return Finding("snapshots", "warn", f"in {folder}{on}", "let it be one folder that all of them share")
+    return Finding("snapshots", "ok", f"in {folder}; every host of the group must reach it")
 
 
 def _formats(report: Report) -> str:

@@ -42,7 +42,8 @@ def permissions(job: Job, inputs: Sequence[str], topics: Topics, group: str, cre
     if job == "subscribe":
         return [_topic(topics.incidents, "READ"), _topic(topics.current, "READ"), _group(group)]
     if job == "doctor":
-        return [*reads, *(_topic(name, "DESCRIBE_CONFIGS") for name in topics.settings())]
+        looks = [_topic(name, "DESCRIBE_CONFIGS") for name in topics.settings()]
+        return [*reads, *looks, Permission("group", group, False, ("DESCRIBE",))]
     owner = [_group(group), Permission("transactional-id", group, True, ("WRITE", "DESCRIBE"))]
     makes = [Permission("topic", f"{topics.prefix}.", True, ("CREATE",))] if creates else []
     if job == "rekey":

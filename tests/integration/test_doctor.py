@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,13 @@ from kafka.admin import ACL, ACLOperation, ACLPermissionType, ConfigResource, Re
 from kafka.admin import ACLResourcePatternType as Pattern
 
 from pipeline.cli.main import main
+from pipeline.codecs import FORMATS
 from pipeline.codecs.encode import ENCODERS
 from pipeline.events import Kind
+from pipeline.kafka.inspection import inspect
 from pipeline.kafka.topics import Topics, create, ensure
 from pipeline.kafka.writer import Writer
+from pipeline.operate.doctor import CURES, snapshots
 from pipeline.operate.permissions import permissions
 
 T0_NS = 1_767_571_200 * 10**9
@@ -95,6 +97,10 @@ def test_scattered_entities_are_found_with_the_setting_that_cures_it(
             assert "partition_metrics_by_resource_attributes: true" in keys["cure"]
 
 
+def test_every_format_of_an_agent_has_a_cure_for_scattered_entities() -> None:
+    assert [name for name in FORMATS if not any(word in name for word in CURES)] == ["json", "samples"]
+
+
 def test_a_broker_that_is_away_is_one_finding(capsys: pytest.CaptureFixture[str]) -> None:
     away = ["--bootstrap-servers", "127.0.0.1:1", "--set", "kafka.client.bootstrap_timeout_ms=300"]
     code, found = examined(capsys, *away)
@@ -110,10 +116,26 @@ def test_folders_that_would_be_taken_for_ours_are_found(
     monkeypatch.chdir(tmp_path)
     away = ["--bootstrap-servers", "127.0.0.1:1", "--set", "kafka.client.bootstrap_timeout_ms=300"]
     _, found = examined(capsys, *away, "--set", "models.uri=http://127.0.0.1:1")
-    assert found["folders"]["state"] == "warn"
-    assert f"models in {tmp_path} would be imported instead of ours" in found["folders"]["said"]
-    assert found["model store"]["state"] == "warn"
-    assert os.fspath(tmp_path) in found["folders"]["said"]
+    assert found["model store"]["state"] == found["folders"]["state"] == "warn"
+    assert f"models in {tmp_path} cannot be imported beside ours" in found["folders"]["said"]
+    (tmp_path / "models" / "__init__.py").touch()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "pipeline.py").touch()
+    monkeypatch.syspath_prepend(str(elsewhere))
+    _, found = examined(capsys, *away)
+    for shadow in (f"models in {tmp_path}", f"pipeline in {elsewhere}"):
+        assert f"{shadow} would be imported instead of ours" in found["folders"]["said"]
+
+
+def test_several_hosts_without_a_place_that_all_reach_are_found(tmp_path: Path) -> None:
+    alone, both = frozenset({"10.0.0.1"}), frozenset({"10.0.0.1", "10.0.0.2"})
+    assert snapshots("", tmp_path, alone).state == "ok"
+    wrong = snapshots("", tmp_path, both)
+    assert (wrong.state, wrong.cure) == ("wrong", "with several hosts: a shared folder or URL in state.folder")
+    assert wrong.said == f"in {tmp_path}, for this host only; the group works on 2 hosts (10.0.0.1, 10.0.0.2)"
+    assert snapshots(str(tmp_path), tmp_path, both).state == "warn"
+    assert snapshots(str(tmp_path), tmp_path, alone).state == snapshots("s3://state", tmp_path, both).state == "ok"
 
 
 def test_the_permissions_it_lists_are_enough_and_none_is_not(
@@ -141,6 +163,9 @@ def test_the_permissions_it_lists_are_enough_and_none_is_not(
     assert (code, found["permissions"]["state"]) == (0, "ok")
     with RunningJob(bootstrap, prefix, tmp_path / "run.log", settings) as job:
         job.wait_for_line("watching entities: 3 of class host: web-0, web-1, web-2")
+        for user in ("admin", "watcher"):
+            assert inspect(guarded(user), [topic], prefix).group_hosts == {"127.0.0.1"}
+        assert inspect(guarded("stranger"), [topic], prefix).group_hosts == frozenset()
         accounting = job.stop()
     assert (accounting["partitions"], accounting["counts"]["decoded"]) == (1, 36)
 
