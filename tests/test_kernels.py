@@ -71,6 +71,15 @@ def test_counter_cells_hold_increase_over_elapsed_time_across_resets(increases, 
     assert counts.decoded == counts.on_grid + counts.replaced + counts.first_of_counter
 
 
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_counter_that_wraps_at_its_width_is_a_gap_and_no_leap(bits):
+    step = 2.0 ** (bits - 8)
+    raw = (np.arange(250, 280) * step) % 2.0**bits
+    cells, _ = closed_cells(gauge([T0 + 10_000 * i for i in range(len(raw))], raw, Kind.COUNTER))
+    assert {value for _, value in cells} == {step / 10.0}
+    assert len(cells) == len(raw) - 3  # the first, the one that fell, and the one still open
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_levinson_forecast_equals_the_solved_yule_walker_equations(seed):
     rng = np.random.default_rng(seed)

@@ -199,7 +199,7 @@ with warnings.catch_warnings():  # json is the users' word; pydantic has a metho
         )
         json: Annotated[tuple[JsonMap, ...], Field(strict=False)] = Field(  # type: ignore[assignment]
             default=(),
-            description="Home-grown JSON: name, requires, values, time, entity, metric, labels, counters",
+            description="Own JSON: name, requires, values, time, entity, metric, labels, counters, ignored, strip",
         )
 
         @field_validator("topics")

@@ -34,6 +34,7 @@ from pipeline.kafka.topics import create
 from pipeline.meaning import Meaning
 from pipeline.settings import load
 
+README = Path(__file__).parents[2] / "README.md"
 WAIT_SECONDS = 150
 LARGE = 64 * 2**20
 # Captures keep their own times, which may lie ahead of this machine's clock.
@@ -106,6 +107,30 @@ def test_each_capture_through_the_broker_gives_the_facts(
     assert report["rejected"] == []
     assert report["records_by_format"] == {FORMATS[facts["format"]]: facts["records"] - facts["null_values"]}
     assert seen(pd.read_parquet(out), facts, FORMATS[facts["format"]]) == expected(facts)
+
+
+@pytest.mark.parametrize("place", ["file", "topic"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("rsyslog")])
+def test_the_mapping_of_the_readme_reads_rsyslogs_captures(
+    name: str, place: str, sent: str, broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The built-in mapping knows more counters: what shows that it was not asked."""
+    shown = re.search(r"<!-- mapping: run by a test -->\n```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+    assert shown
+    settings, out, facts = tmp_path / "foreshock.yaml", tmp_path / "samples.parquet", facts_of(name)
+    bare = re.sub(r"stats\.|values: stats.*\n *|time: .*\n *|entity: .*\n *", "", shown[1])
+    settings.write_text(shown[1] if name.endswith("_json") else bare)
+    what = [str(WIRE / f"{name}.jsonl.gz")] if place == "file" else ["--topic", f"{sent}-{name}", "--records", "100000"]
+    with pytest.raises(SystemExit) as left:
+        main(["decode", *what, "--bootstrap-servers", broker, "--config", str(settings), "--out", str(out), "--json"])
+    assert left.value.code == 0
+    assert json.loads(capsys.readouterr().out)["records_by_format"] == {"json-mapped": facts["records"]}
+    frame = pd.read_parquet(out)
+    assert seen(frame, facts, "json-mapped") == expected(facts)
+    counters = set(frame["metric"][frame["kind"] == "counter"])
+    assert "main Q.enqueued" in counters
+    assert {one.rpartition(".")[2] for one in counters} <= {"enqueued", "processed", "called"}
+    assert set(frame["labels"].map(json.loads).map(tuple)) == {("origin",)}
 
 
 def test_all_captures_on_one_topic_in_one_job_give_the_same_samples(
