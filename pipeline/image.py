@@ -7,7 +7,7 @@ its state so is kept over restarts without another line.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Image", "Table", "digest", "laid"]
+__all__ = ["Axis", "Image", "Table", "digest", "laid", "live_rows"]
 
-Axis = Literal["series", "entity", "partition"]
+Axis = Literal["series", "entity", "bounded", "partition"]
 
 
 class Table(NamedTuple):
@@ -26,7 +26,8 @@ class Table(NamedTuple):
     Parameters
     ----------
     axis
-        What a row (the first axis) stands for: a series id, an entity id, or the partition as a whole.
+        What a row (the first axis) stands for: a series id, an entity id, a series that has a limit, or the
+        partition as a whole.
     array
         The array itself, not a copy; it may have room for more rows than there are.
     scratch
@@ -52,8 +53,8 @@ class Image:
     ----------
     names
         The catalog's lines, in the order in which ids were given.
-    n_series, n_entities
-        How many rows are live.
+    rows
+        How many rows are live, by axis; of an axis not named here all are.
     tables
         By name, ``stage.array``. Views into the stages when taken, so they are valid until the stream moves on.
     told
@@ -61,16 +62,14 @@ class Image:
     """
 
     names: bytes
-    n_series: int
-    n_entities: int
+    rows: Mapping[Axis, int]
     tables: dict[str, Table]
     told: bytes
 
 
-def live_rows(table: Table, n_series: int, n_entities: int) -> npt.NDArray[Any]:
+def live_rows(table: Table, rows: Mapping[Axis, int]) -> npt.NDArray[Any]:
     """The rows of a table that stand for something."""
-    rows = {"series": n_series, "entity": n_entities, "partition": len(table.array)}[table.axis]
-    return table.array[:rows]
+    return table.array[: rows.get(table.axis, len(table.array))]
 
 
 def laid(image: Image, into: dict[str, Table]) -> list[str]:
@@ -80,7 +79,7 @@ def laid(image: Image, into: dict[str, Table]) -> list[str]:
     as a new series begins.
     """
     for name in image.tables.keys() & into.keys():
-        ours = live_rows(into[name], image.n_series, image.n_entities)
+        ours = live_rows(into[name], image.rows)
         theirs = image.tables[name].array
         common = tuple(slice(0, min(a, b)) for a, b in zip(ours.shape, theirs.shape, strict=True))
         ours[common] = theirs[common]
@@ -89,23 +88,23 @@ def laid(image: Image, into: dict[str, Table]) -> list[str]:
     return sorted(image.tables.keys() ^ into.keys())
 
 
-def digest(image: Image, series: Sequence[str], entities: Sequence[str], told: object) -> str:
+def digest(image: Image, names: Mapping[Axis, Sequence[str]], told: object) -> str:
     """SHA-256 of a state, the same whatever ids its series and entities were given.
 
     Parameters
     ----------
     image
         The state.
-    series, entities
-        Names by id; rows are hashed in name order.
+    names
+        Of the rows of each axis that has any; they are hashed in name order.
     told
         What is not an array, with names in place of ids.
     """
-    hashed = hashlib.sha256(msgspec.json.encode([sorted(series), sorted(entities), told], order="deterministic"))
-    by_name = {"series": np.argsort(series, kind="stable"), "entity": np.argsort(entities, kind="stable")}
+    hashed = hashlib.sha256(msgspec.json.encode([*map(sorted, names.values()), told], order="deterministic"))
+    by_name = {axis: sorted(range(len(of_axis)), key=of_axis.__getitem__) for axis, of_axis in names.items()}
     for name, table in sorted(image.tables.items()):
-        rows = live_rows(table, image.n_series, image.n_entities)
-        rows = rows if table.axis == "partition" else rows[by_name[table.axis]]
+        rows = live_rows(table, image.rows)
+        rows = rows[by_name[table.axis]] if table.axis in by_name else rows
         meaningless = {column for column, _ in table.scratch} | set(table.links)
         if meaningless:
             rows = rows[:, [c for c in range(rows.shape[1]) if c not in meaningless]]

@@ -6,7 +6,7 @@ the stream after it puts changes into words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from pipeline.events import ScoreRow
 from pipeline.exhaustion import Exhaustion
 from pipeline.grid import GridView, Rewound, Silence, Wave
 from pipeline.hindsight import Hindsight
-from pipeline.image import Table
+from pipeline.image import Axis, Image, Table, live_rows
 from pipeline.incident import IncidentKind
 from pipeline.kernels.baseline import N_ROWS
 from pipeline.kernels.horizon import members
@@ -28,7 +28,7 @@ from pipeline.kinds import LOOKS, kind_of
 from pipeline.life import Change, Life, Told
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.plan import Plan
-from pipeline.room import note_room
+from pipeline.room import note_room, roomy
 from pipeline.rules import Rules
 from pipeline.scoring import Scored, Scoring
 from pipeline.sets import MetricSets
@@ -82,7 +82,7 @@ class Judge:
         self.features.obey(plan.time_zone, note_room(plan.late_steps))
         self.scoring.obey(plan.budget_per_week, plan.time_zone)
         self.incidents.remembers, self._settled = plan.late_steps > 0, Settled()
-        self._make_copies({"series": 0, "entity": 0})
+        self._make_copies({"series": 0, "entity": 0, "bounded": 0})
         self.exhaustion.horizon_ms = plan.exhaustion_ms
         self.rules = Rules(plan.rules, plan.watch)
         for known in self.catalog.since(0, self.features.n_series):
@@ -104,7 +104,7 @@ class Judge:
     def adopt(self, bundle: Bundle | None) -> None:
         """Make room for the series and entities that the catalog has met, with what a bundle knows of each."""
         catalog = self.catalog
-        known = {"series": self.features.n_series, "entity": self.scoring.n_entities}
+        known = self.rows()
         for new in catalog.since(self.features.n_series):
             self.features.adopt_series([bundle.series_prior(i.entity, i.name) if bundle else None for i in new])
             self.rules.adopt_series(new)
@@ -113,11 +113,21 @@ class Judge:
         new_entities = catalog.entities[self.scoring.n_entities :]
         self.scoring.adopt(catalog.n_series, [bundle.entity_prior(*e) if bundle else None for e in new_entities])
         self.sets.adopt(catalog)
-        if catalog.n_series > len(self.last_features):
-            grown = np.zeros((2 * catalog.n_series, len(FEATURE_NAMES)))
-            grown[: len(self.last_features)] = self.last_features
-            self.last_features = grown
+        self.last_features = roomy(self.last_features, catalog.n_series)
         self._make_copies(known)
+
+    def rows(self) -> dict[Axis, int]:
+        """How many rows of each axis are live."""
+        n_bounded = self.exhaustion.n_bounded
+        return {"series": self.features.n_series, "entity": self.scoring.n_entities, "bounded": n_bounded}
+
+    def bind_again(self, image: Image) -> None:
+        """Give the series that have limits the rows that they have in an image."""
+        known = {**self.rows(), "bounded": 0}
+        bounded = image.tables.get("exhaustion.series")
+        if bounded is not None:
+            self.exhaustion.bind_again(live_rows(bounded, image.rows)[:, 0])
+            self._make_copies(known)
 
     def score(self, wave: Wave, grid: GridView) -> tuple[Floats, Scored]:
         """Compute feature matrix and scores of a wave, and learn from it; incidents are moved by :meth:`changes`."""
@@ -169,11 +179,10 @@ class Judge:
         pairs = zip(rewound.entities.tolist(), rewound.copies.tolist(), strict=True)
         return [self.hindsight.rewind(entity, copy) for entity, copy in pairs]
 
-    def _make_copies(self, known: dict[str, int]) -> None:
+    def _make_copies(self, known: Mapping[Axis, int]) -> None:
         """Let all but the known rows be settled as they are now."""
         if self.incidents.remembers:
-            now = {"series": self.features.n_series, "entity": self.scoring.n_entities}
-            self._settled.adopt(self._settling(), known, now)
+            self._settled.adopt(self._settling(), known, self.rows())
 
     def _stages(self) -> dict[str, Table]:
         stages = {
@@ -189,7 +198,14 @@ class Judge:
 
     def _rows(self, entities: Ints, copies: Ints, grid: GridView) -> Rows:
         series, owner = members(grid.links[3], grid.links[1], entities, self.catalog.n_series)
-        return {"series": (series, copies[owner]), "entity": (entities, copies)}
+        bounded = self.exhaustion.rows_of(series)
+        has_row = bounded >= 0
+        of_series = (series, copies[owner])
+        return {
+            "series": of_series,
+            "entity": (entities, copies),
+            "bounded": (bounded[has_row], of_series[1][has_row]),
+        }
 
     def silence(self, silence: Silence, offsets: list[int]) -> list[Change]:
         """What a notice of silence changes in the lives of an entity's incidents."""

@@ -1,16 +1,31 @@
-"""Room for the arrays of the grid: what is empty, and how it grows."""
+"""Room in arrays: what those of the grid are while empty, and how all of them grow."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.kernels import layout as k
 from pipeline.kernels import silence as q
 
-__all__ = ["empty_rows", "empty_state", "grown", "log_room", "note_room"]
+__all__ = ["empty_rows", "empty_state", "grown", "log_room", "note_room", "roomy"]
 
 # beside two horizons of samples: those that taught the rhythm, and one or two that fall on borders
 SPARE = k.N_LEARN + 4
+
+
+def roomy(array: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+    """The array, or its rows at the head of one of twice the length if there are fewer than ``n``.
+
+    Room is zeros that nobody has written, which take no memory before they are used.
+    """
+    if n <= len(array):
+        return array
+    larger = np.zeros((2 * n, *array.shape[1:]), array.dtype)
+    larger[: len(array)] = array
+    return larger
 
 
 def log_room(horizon: int) -> int:

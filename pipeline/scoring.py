@@ -8,7 +8,6 @@ week, and from what the entity's last weeks were like.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from pipeline.image import Table
 from pipeline.kernels import baseline as b
 from pipeline.kernels import energy as k
 from pipeline.kernels.season import N_SLOTS
+from pipeline.room import roomy
 from pipeline.zones import DAY_MS, Zone
 
 __all__ = ["Scored", "Scoring"]
@@ -95,9 +95,9 @@ class Scoring:
 
     def adopt(self, n_series: int, priors: list[Floats | None]) -> None:
         """Make room for new series, and for new entities with what a bundle knows of each, or None."""
-        self._latest = _grow(self._latest, n_series)
-        self._state = _grow(self._state, self.n_entities + len(priors))
-        self._habits = _grow(self._habits, self.n_entities + len(priors))
+        self._latest = roomy(self._latest, n_series)
+        self._state = roomy(self._state, self.n_entities + len(priors))
+        self._habits = roomy(self._habits, self.n_entities + len(priors))
         for e, prior in enumerate(priors, start=self.n_entities):
             if prior is not None:
                 self._state[e], self._habits[e] = np.split(prior, [k.N_ENERGY_STATE])
@@ -160,11 +160,3 @@ def _contribution(features: Floats) -> Floats:
     stuck = k.STILL_SCALES * np.maximum(features[:, b.FLAT] - 1.0, 0.0)
     blame: Floats = step + 0.3 * np.abs(features[:, b.LEVEL]) + stuck
     return blame
-
-
-def _grow(array: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
-    if n <= len(array):
-        return array
-    grown = np.zeros((2 * n, array.shape[1]), array.dtype)
-    grown[: len(array)] = array
-    return grown

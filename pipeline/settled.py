@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.image import Table
+from pipeline.image import Axis, Table
 
 __all__ = ["Rows", "Settled"]
 
-Rows = Mapping[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
+Rows = Mapping[Axis, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 """By axis: ids, and for each the copy that is meant; arrays of shape (n_ids,)."""
 
 
@@ -25,7 +25,7 @@ class Settled:
     def __init__(self) -> None:
         self._copies: dict[str, npt.NDArray[Any]] = {}
 
-    def adopt(self, tables: Mapping[str, Table], known: Mapping[str, int], now: Mapping[str, int]) -> None:
+    def adopt(self, tables: Mapping[str, Table], known: Mapping[Axis, int], now: Mapping[Axis, int]) -> None:
         """Make room for new rows, settled as they begin: of each axis from the ``known`` ones on, up to ``now``."""
         for name, table in tables.items():
             n, fresh = known[table.axis], slice(known[table.axis], now[table.axis])
@@ -47,7 +47,7 @@ class Settled:
         for name, table in tables.items():
             table.array[rows[table.axis][0]] = self._copies[name][rows[table.axis]]
 
-    def copy_of(self, name: str, rows: Rows, axis: str, column: int) -> npt.NDArray[Any]:
+    def copy_of(self, name: str, rows: Rows, axis: Axis, column: int) -> npt.NDArray[Any]:
         """One column of the copies that are meant, shape (n_ids,)."""
         column_of: npt.NDArray[Any] = self._copies[name][(*rows[axis], column)]
         return column_of

@@ -19,7 +19,7 @@ from pipeline.codecs import decode
 from pipeline.events import Counts, Records, SampleBatch
 from pipeline.grid import Closed, Grid, Rewound, Wave
 from pipeline.hindsight import Settling
-from pipeline.image import Image, Table, digest, laid
+from pipeline.image import Axis, Image, Table, digest, laid
 from pipeline.incident import CloudEvent, Entity, Incident, ModelInForce
 from pipeline.judging import Judge, Judged
 from pipeline.life import Change, Life, by_name
@@ -187,8 +187,7 @@ class PartitionStream:
         lives, past = list(self.incidents.lives.values()), self.meaning.past
         hindsight = (self.incidents.gone, self.judge.hindsight.settled)
         told = _Told(self.plan, lives, self._publication.warming_until_ms, past, *hindsight, self.sources.clocks)
-        catalog = self.catalog
-        return Image(catalog.written(), catalog.n_series, catalog.n_entities, self._tables(), msgspec.json.encode(told))
+        return Image(self.catalog.written(), self.judge.rows(), self._tables(), msgspec.json.encode(told))
 
     @classmethod
     def of_image(cls, image: Image, topic: str, partition: int, bundle: Bundle | None) -> PartitionStream:
@@ -196,6 +195,7 @@ class PartitionStream:
         told = msgspec.json.decode(image.told, type=_Told)
         catalog = Catalog.read(image.names, told.plan.max_series)
         stream = cls(told.plan, topic, partition, bundle, catalog)
+        stream.judge.bind_again(image)
         laid(image, stream._tables())
         stream.incidents.lives = {(life.entity, life.track): life for life in told.lives}
         stream.incidents.gone, stream.judge.hindsight.settled = told.gone, told.settled
@@ -212,9 +212,9 @@ class PartitionStream:
         groups = [self.incidents.lives.values(), *self.incidents.gone.values(), *([*x.lives, *x.gone] for x in settled)]
         lives = sorted((by_name(group, entities, series) for group in groups), key=repr)
         past = {series[s]: point for s, point in self.meaning.past.items()}
-        return digest(
-            self.image(), series, entities, [lives, self._publication.warming_until_ms, past, self.sources.clocks]
-        )
+        names: dict[Axis, list[str]] = {"series": series, "entity": entities}
+        names["bounded"] = [series[s] for s in self.judge.exhaustion.bounded.tolist()]
+        return digest(self.image(), names, [lives, self._publication.warming_until_ms, past, self.sources.clocks])
 
     def learned(self, name: str, version: str) -> Bundle:
         """What this stream has learned of its series and entities, as a bundle to hand on."""

@@ -1,19 +1,22 @@
 """What fills up is foretold once and honestly; what is cleaned every night wakes nobody."""
 
 import importlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import naive
 import numpy as np
 import pytest
 
-from pipeline.events import SeriesIdentity
+from pipeline.events import Records, SeriesIdentity
 from pipeline.exhaustion import bound_of
+from pipeline.image import live_rows
 from pipeline.kernels import filling as k
 from pipeline.recordings import Recording
 from pipeline.replay import replay
 from pipeline.rules import Rule
-from pipeline.stream import Plan
+from pipeline.stream import PartitionStream, Plan
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 HOUR, T0 = 3_600_000, 1_700_006_400_000  # a midnight
@@ -128,6 +131,54 @@ def test_a_limit_given_by_a_rule_wins():
     times, values = a_disk(4)
     told = events_of(values, times, "jobs.waiting", Plan(rules=(Rule(metric="jobs.*", limit=90.0, name="queue"),)))
     assert told[0].forecast is not None and told[0].forecast.limit == 90.0 and told[0].rule == "queue"
+
+
+def disks(hosts, n_steps=60, first=0):
+    """Records of a disk that fills, of jobs that wait and of others, host by host."""
+    chance, names = np.random.default_rng(6), ("cpu.time", "disk.utilization", "jobs.waiting")
+    values, times = [], []
+    for i in range(first, first + n_steps):
+        rows = [
+            {
+                "timestamp": T0 + i * STEP,
+                "entity": host,
+                "metric": name,
+                "value": 0.5 + 0.001 * i + 0.01 * chance.random(),
+            }
+            for host in hosts
+            for name in names
+        ]
+        values.append(json.dumps(rows).encode())
+        times.append(T0 + i * STEP)
+    return Records("t", 0, list(range(first, first + n_steps)), times, [None] * n_steps, values)
+
+
+def bounded_names(stream):
+    return {stream.catalog.identities[s].metric for s in stream.judge.exhaustion.bounded.tolist()}
+
+
+def test_only_what_can_run_out_takes_room():
+    stream = PartitionStream(Plan(), "t", 0)
+    stream.step(disks("abc"))
+    assert bounded_names(stream) == {"disk.utilization"}
+    assert stream.judge.rows()["bounded"] == 3
+    assert {len(live_rows(table, stream.image().rows)) for table in stream.judge.exhaustion.tables().values()} == {3}
+
+
+@pytest.mark.parametrize("hosts", ["abc", "cab"])
+def test_a_restart_goes_on_with_the_limits_that_were_in_force_whatever_rules_came_meanwhile(hosts):
+    stream, ruled = PartitionStream(Plan(), "t", 0), Plan(rules=(Rule(metric="jobs.*", limit=9.0, name="queue"),))
+    stream.step(disks(hosts))
+    stream.obey(ruled)
+    stream.step(disks([*hosts, "later"], 20, 60))
+    assert stream.judge.rows()["bounded"] == 5  # jobs of the host that came after the rule
+    image = stream.image()
+    copies = {name: table._replace(array=table.array.copy()) for name, table in image.tables.items()}
+    again = PartitionStream.of_image(replace(image, tables=copies), "t", 0, None)
+    assert again.digest() == stream.digest()
+    more = disks([*hosts, "later"], 20, 80)
+    assert again.step(more).incidents == stream.step(more).incidents
+    assert again.digest() == stream.digest()
 
 
 def test_the_track_can_be_off():

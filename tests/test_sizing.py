@@ -27,7 +27,7 @@ def test_a_series_in_a_snapshot_takes_what_the_formula_says():
     batch = SampleBatch(ids, none + 10**18, none + 1.0, none.astype(np.uint8) + Kind.GAUGE, none, none.astype(np.int32))
     stream.advance(batch, [10**12], [0])
     image = stream.image()
-    kept = sum(live_rows(table, image.n_series, image.n_entities).nbytes for table in image.tables.values())
+    kept = sum(live_rows(table, image.rows).nbytes for table in image.tables.values())
     assert (kept + len(image.names) + len(image.told)) / n == pytest.approx(Cost().state_bytes, rel=0.1)
 
 

@@ -24,7 +24,7 @@ from pipeline.image import Axis, Image, Table, live_rows
 __all__ = ["SCHEMA", "Buffer", "Mark", "decode", "encode", "room_for", "seal"]
 
 MAGIC = b"foreshock state\n"
-SCHEMA = 9
+SCHEMA = 10
 LENGTH = struct.Struct("<I")
 BORDER = 8
 SLICE_BYTES = 8_388_608
@@ -82,8 +82,7 @@ class _Header(msgspec.Struct, frozen=True):
     release: str
     machine: str
     mark: Mark
-    n_series: int
-    n_entities: int
+    rows: dict[Axis, int]
     names_bytes: int
     told_bytes: int
     arrays: list[_Array]
@@ -118,15 +117,15 @@ class Buffer:
 
 def room_for(image: Image) -> int:
     """At most how many bytes an image takes in a snapshot."""
-    arrays = [live_rows(table, image.n_series, image.n_entities) for table in image.tables.values()]
+    arrays = [live_rows(table, image.rows) for table in image.tables.values()]
     return len(image.names) + len(image.told) + sum(array.nbytes + HEADER_BYTES for array in arrays) + HEADER_BYTES
 
 
 def encode(image: Image, mark: Mark, buffer: Buffer) -> Bytes:
     """Copy an image into the buffer, with room left for the seal; the only part that the stream has to wait for."""
-    rows = {name: live_rows(table, image.n_series, image.n_entities) for name, table in sorted(image.tables.items())}
+    rows = {name: live_rows(table, image.rows) for name, table in sorted(image.tables.items())}
     arrays = [_Array(name, image.tables[name].axis, rows[name].dtype.str, rows[name].shape) for name in rows]
-    sizes = (image.n_series, image.n_entities, len(image.names), len(image.told))
+    sizes = (dict(image.rows), len(image.names), len(image.told))
     header = msgspec.json.encode(_Header(SCHEMA, __version__, platform.machine(), mark, *sizes, arrays))
     parts = [MAGIC, LENGTH.pack(len(header)), header, image.names, image.told]
     at = sum(map(len, parts))
@@ -174,7 +173,7 @@ def decode(data: bytes) -> tuple[Mark, Image]:
         tables[one.name] = Table(one.axis, array)
         at += array.nbytes
     names, told = data[names_at:told_at], data[told_at : told_at + header.told_bytes]
-    return header.mark, Image(names, header.n_series, header.n_entities, tables, told)
+    return header.mark, Image(names, header.rows, tables, told)
 
 
 def _padding(at: int) -> int:

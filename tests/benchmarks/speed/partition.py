@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 
+from pipeline.image import live_rows
 from tests.benchmarks.speed.kernels import rate
 from tests.benchmarks.speed.street import resident_bytes
 from tests.benchmarks.speed.telemetry import METRICS, STEP_MS, Series
@@ -43,12 +44,10 @@ def measure(n_series: int) -> dict[str, object]:
     after = resident_bytes(os.getpid())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     image = fleet.stream.image()
-    rows = {"series": n_series, "entity": image.n_entities}
     parts: dict[str, float] = {"names": (named - before) / n_series}
     for name, table in image.tables.items():
         part = name.partition(".")[0]
-        n_bytes = table.array[: rows.get(table.axis, len(table.array))].nbytes
-        parts[part] = parts.get(part, 0.0) + n_bytes / n_series
+        parts[part] = parts.get(part, 0.0) + live_rows(table, image.rows).nbytes / n_series
     return {
         "aligned": rate(n_series, _spread(aligned)),
         "jittered": rate(n_series, _spread(jittered)),
