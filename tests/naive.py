@@ -39,6 +39,23 @@ def rates(samples, step, origin):
     return [(t, rate) for t, rate in out[:-1] if not math.isnan(rate)]
 
 
+def delta_rates(samples, step, origin):
+    """Closed (time, rate a second) cells of one delta series, rows of (time, start, amount): sum over its interval.
+
+    The interval of a cell begins where the one before ended, or where its first delta says that it began.
+    """
+    by_cell = {}
+    for row in samples:
+        by_cell.setdefault((row[0] - origin) // step, []).append(row)
+    out, last = [], 0
+    for cell in sorted(by_cell):
+        rows = by_cell[cell]
+        since = max(last, rows[0][1]) or rows[-1][0] - step
+        last = rows[-1][0]
+        out.append((origin + cell * step + step // 2, sum(x for *_, x in rows) / ((last - since) / 1000)))
+    return out[:-1]
+
+
 def predict(lags, cov):
     """One-step forecast from autocovariances by solving the Yule-Walker equations outright."""
     order = len(lags)

@@ -14,14 +14,14 @@ from pipeline.kernels import baseline, clock, energy, season, tail
 T0 = 1_700_000_000_000
 
 
-def gauge(times_ms, values, kind=Kind.GAUGE):
+def gauge(times_ms, values, kind=Kind.GAUGE, starts_ms=None):
     n = len(times_ms)
     return SampleBatch(
         np.zeros(n, np.int32),
         np.asarray(times_ms, np.int64) * 1_000_000,
         np.asarray(values, np.float64),
         np.full(n, int(kind), np.uint8),
-        np.zeros(n, np.int64),
+        np.zeros(n, np.int64) if starts_ms is None else np.asarray(starts_ms, np.int64) * 1_000_000,
         np.arange(n, dtype=np.int32),
     )
 
@@ -78,6 +78,39 @@ def test_a_counter_that_wraps_at_its_width_is_a_gap_and_no_leap(bits):
     cells, _ = closed_cells(gauge([T0 + 10_000 * i for i in range(len(raw))], raw, Kind.COUNTER))
     assert {value for _, value in cells} == {step / 10.0}
     assert len(cells) == len(raw) - 3  # the first, the one that fell, and the one still open
+
+
+def test_a_counter_of_a_new_start_time_tells_its_rate_since_then_even_if_it_did_not_fall():
+    times = [T0 + 10_000 * i for i in range(20)]
+    raw, starts = [100.0 * i for i in range(20)], [T0 - 1_000] * 20
+    for i in range(12, 20):  # began anew 4 s before, and counts faster than it did: it never fell
+        starts[i], raw[i] = times[12] - 4_000, 2_000.0 + 500.0 * (i - 12)
+    cells, counts = closed_cells(gauge(times, raw, Kind.COUNTER, starts))
+    told = {round((t - T0) / 10_000): value for t, value in cells}
+    assert {told[i] for i in range(1, 12)} == {10.0}
+    assert told[12] == 500.0
+    assert {told[i] for i in range(13, 19)} == {50.0}
+    assert counts.first_of_counter == 1
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=12, max_size=60), st.sampled_from([1, 2, 5]), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_delta_cells_hold_the_sum_over_their_interval_however_many_fall_into_one(amounts, a_cell, says_start):
+    """Exports every ``10 s / a_cell``, each once more; some are lost on their way; the last one comes early."""
+    spacing = 10_000 // a_cell
+    sent = [
+        (T0 + spacing * (i + 1), T0 + spacing * i, float(x)) for i, x in enumerate(amounts) if i % 11 != 9 or i < 10
+    ]
+    sent.append((sent[-1][0] + spacing // 4, sent[-1][0], 7.0))
+    times, starts, values = zip(*[row for row in sent for _ in range(2)], strict=True)
+    samples = gauge(times, values, Kind.DELTA, starts if says_start else None)
+    cells, counts = closed_cells(samples)
+    step, origin = naive.learn_step([t for t, *_ in sent][:8])
+    rows = [(t, start if says_start else 0, x) for t, start, x in sent]
+    expected = naive.delta_rates(rows, step, origin)
+    assert [t for t, _ in cells] == [t for t, _ in expected]
+    assert np.allclose([v for _, v in cells], [v for _, v in expected], rtol=1e-12)
+    assert counts.duplicate == len(sent)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -17,7 +17,7 @@ SILENCE = "hand-written schedules of who speaks when: who is missed is the law i
 
 # kernel: (names in naive.py, the test that tries both)
 TWINS: dict[str, tuple[tuple[str, ...], str]] = {
-    "pipeline.kernels.arrival.push": (("cells", "rates"), "test_kernels.py"),
+    "pipeline.kernels.arrival.push": (("cells", "rates", "delta_rates"), "test_kernels.py"),
     "pipeline.kernels.baseline.observe": (("fast_levels", "borders"), "test_kernels.py"),
     "pipeline.kernels.baseline.predict": (("predict",), "test_kernels.py"),
     "pipeline.kernels.clock.learn_step": (("learn_step",), "test_kernels.py"),
