@@ -34,12 +34,20 @@ Start = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs instead of text for people.")]
 
 
-def loaded(config: str | None, overrides: list[str] | None, bootstrap: str | None = None) -> Loaded:
+def loaded(
+    config: str | None,
+    overrides: list[str] | None,
+    bootstrap: str | None = None,
+    topics: list[str] | None = None,
+    start: str | None = None,
+) -> Loaded:
     """Load the settings as the shared options say."""
     from pipeline.settings import load
 
-    short = [] if bootstrap is None else [f"kafka.bootstrap_servers={bootstrap}"]
-    return load(config, [*(overrides or []), *short])
+    inputs = ",".join(topics) if topics else None
+    short = {"kafka.bootstrap_servers": bootstrap, "source.topics": inputs, "source.start": start}
+    given = [f"{key}={value}" for key, value in short.items() if value is not None]
+    return load(config, [*(overrides or []), *given])
 
 
 def span_ms(option: str, text: str) -> int:

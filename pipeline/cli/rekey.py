@@ -31,9 +31,7 @@ def rekey(
 
       foreshock rekey --topic otlp --topic telegraf --set rekey.partitions=12 --start earliest
     """
-    short = [f"source.topics={','.join(topics)}"] if topics else []
-    short += [f"source.start={start}"] if start is not None else []
-    settings = loaded(config, [*(overrides or []), *short], bootstrap).settings
+    settings = loaded(config, overrides, bootstrap, topics, start).settings
     from pipeline.app import make_rekey
     from pipeline.operate.log import set_up
 

@@ -42,9 +42,7 @@ def run(
 
       foreshock run --config foreshock.yaml --set job.log_format=json
     """
-    short = [f"source.topics={','.join(topics)}"] if topics else []
-    short += [f"source.start={start}"] if start is not None else []
-    settings = loaded(config, [*(overrides or []), *short], bootstrap).settings
+    settings = loaded(config, overrides, bootstrap, topics, start).settings
     from pipeline.app import make_job, make_watch
     from pipeline.operate.log import set_up
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.codecs.clock import time_ns
 from pipeline.codecs.collectd import MOST_SOURCES, metric_of
-from pipeline.codecs.json_input import parsed
+from pipeline.codecs.json_input import objects
 from pipeline.codecs.scalars import label_text, number
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
@@ -32,12 +32,7 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     CodecError
         If the bytes are not JSON.
     """
-    whole = parsed(value)
-    for row in whole if isinstance(whole, list) else [whole]:
-        try:
-            _write(row, out)
-        except CodecError as error:
-            out.reject(error.reason, error.detail)
+    out.each(objects(value), _write)
 
 
 def _write(row: Any, out: SampleWriter) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from pipeline.codecs.clock import time_ns
-from pipeline.codecs.scalars import number
+from pipeline.codecs.scalars import number, text_of
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.dialect import Dialect
@@ -37,16 +37,8 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     CodecError
         If the bytes are not UTF-8.
     """
-    try:
-        lines = value.decode().splitlines()
-    except UnicodeDecodeError as error:
-        raise CodecError("not_utf8", str(error)[:200]) from error
-    for line in lines:
-        if line.strip():
-            try:
-                _write(line, out, record_time_ms)
-            except CodecError as error:
-                out.reject(error.reason, error.detail)
+    lines = [line for line in text_of(value).splitlines() if line.strip()]
+    out.each(lines, lambda line, _: _write(line, out, record_time_ms))
 
 
 def _write(line: str, out: SampleWriter, record_time_ms: int) -> None:

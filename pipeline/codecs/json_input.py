@@ -10,7 +10,7 @@ from pipeline.codecs.scalars import label_text
 from pipeline.errors import CodecError
 from pipeline.names import MAX_LABELS
 
-__all__ = ["found_at", "parsed", "texts"]
+__all__ = ["found_at", "objects", "parsed", "texts"]
 
 _decoder = msgspec.json.Decoder()
 
@@ -27,6 +27,12 @@ def parsed(value: bytes) -> Any:
         return _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CodecError("bad_json", str(error)[:200]) from error
+
+
+def objects(value: bytes) -> list[Any]:
+    """Parse one JSON value, or an array of them; errors as in :func:`parsed`."""
+    whole = parsed(value)
+    return whole if isinstance(whole, list) else [whole]
 
 
 def texts(given: object, reason: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pipeline.codecs.clock import time_ns
-from pipeline.codecs.json_input import found_at, parsed
+from pipeline.codecs.json_input import found_at, objects
 from pipeline.codecs.scalars import label_text, number
 from pipeline.codecs.units import unit_of
 from pipeline.codecs.writer import SampleWriter
@@ -42,18 +42,14 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     CodecError
         If the bytes are not JSON.
     """
-    whole = parsed(value.strip().removeprefix(_COOKIE))
-    for body in whole if isinstance(whole, list) else [whole]:
-        mapping = fits(body, out.dialect.mappings)
-        try:
-            if mapping is None:
-                raise CodecError("no_mapping", repr(body)[:60])
-            _write(body, mapping, out, record_time_ms)
-        except CodecError as error:
-            out.reject(error.reason, error.detail)
+    bodies = objects(value.strip().removeprefix(_COOKIE))
+    out.each(bodies, lambda body, _: _write(body, out, record_time_ms))
 
 
-def _write(body: dict[str, Any], mapping: JsonMapping, out: SampleWriter, record_time_ms: int) -> None:
+def _write(body: Any, out: SampleWriter, record_time_ms: int) -> None:
+    mapping = fits(body, out.dialect.mappings)
+    if mapping is None:
+        raise CodecError("no_mapping", repr(body)[:60])
     moment = time_ns(found_at(body, mapping.time)) if mapping.time else record_time_ms * 10**6
     name = label_text(found_at(body, mapping.entity)) if mapping.entity else ""
     entity, entity_class = out.dialect.named(name) if name else (out.dialect.unknown, "unknown")

@@ -35,11 +35,7 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     CodecError
         If the bytes are not JSON at all.
     """
-    for row in _rows(value, out):
-        try:
-            _write(row, out)
-        except CodecError as error:
-            out.reject(error.reason, error.detail)
+    out.each(_rows(value, out), _write)
 
 
 def _rows(value: bytes, out: SampleWriter) -> list[Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.codecs.clock import time_ns
-from pipeline.codecs.json_input import parsed, texts
+from pipeline.codecs.json_input import objects, texts
 from pipeline.codecs.prometheus import identity_of, kind_of
 from pipeline.codecs.scalars import number
 from pipeline.codecs.writer import SampleWriter
@@ -29,12 +29,7 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     CodecError
         If the bytes are not JSON.
     """
-    whole = parsed(value)
-    for row in whole if isinstance(whole, list) else [whole]:
-        try:
-            _write(row, out)
-        except CodecError as error:
-            out.reject(error.reason, error.detail)
+    out.each(objects(value), _write)
 
 
 def _write(row: Any, out: SampleWriter) -> None:

@@ -9,7 +9,7 @@ import re
 
 from pipeline.codecs.clock import time_ns
 from pipeline.codecs.prometheus import Histograms, family_of, identity_of, kind_of
-from pipeline.codecs.scalars import number
+from pipeline.codecs.scalars import number, text_of
 from pipeline.codecs.writer import SampleWriter
 from pipeline.errors import CodecError
 
@@ -32,12 +32,8 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     CodecError
         If the bytes are not UTF-8.
     """
-    try:
-        text = value.decode()
-    except UnicodeDecodeError as error:
-        raise CodecError("not_utf8", str(error)[:200]) from error
     types, units, histograms = dict[str, str](), dict[str, str](), Histograms()
-    for line in text.split("\n"):
+    for line in text_of(value).split("\n"):
         line = line.strip(" \t\r")
         if line.startswith("#"):
             _note(line, types, units)

@@ -1,4 +1,4 @@
-"""Numbers and label texts as JSON senders write them."""
+"""Numbers and texts as senders write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from pipeline.errors import CodecError
 
-__all__ = ["label_text", "number"]
+__all__ = ["label_text", "number", "text_of"]
 
 
 def number(value: object) -> float:
@@ -38,3 +38,17 @@ def label_text(value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return "" if value is None else msgspec.json.encode(value, order="sorted").decode()
+
+
+def text_of(value: bytes) -> str:
+    """Text of a record that is nothing but text.
+
+    Raises
+    ------
+    CodecError
+        If the bytes are not UTF-8.
+    """
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise CodecError("not_utf8", str(error)[:200]) from error

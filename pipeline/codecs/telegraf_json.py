@@ -33,11 +33,7 @@ def decode(value: bytes, out: SampleWriter, record_time_ms: int) -> None:
     several = whole.get("metrics") if isinstance(whole, dict) and "fields" not in whole else [whole]
     if not isinstance(several, list):
         raise CodecError("no_fields", repr(whole)[:60])
-    for row in several:
-        try:
-            _write(row, out)
-        except CodecError as error:
-            out.reject(error.reason, error.detail)
+    out.each(several, _write)
 
 
 def _write(row: Any, out: SampleWriter) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -164,6 +165,14 @@ class SampleWriter:
     def tell_clock(self, clock: SourceClock) -> None:
         """Note what the current record says of how far its source has come."""
         self.clocks.append((self.record, clock))
+
+    def each(self, parts: Iterable[Any], write: Callable[[Any, SampleWriter], None]) -> None:
+        """Write the parts of the current record one by one; one that is none is rejected, the others stay."""
+        for part in parts:
+            try:
+                write(part, self)
+            except CodecError as error:
+                self.reject(error.reason, error.detail)
 
     def skip(self, reason: str, n: int = 1) -> None:
         """Count values that are knowingly not samples."""

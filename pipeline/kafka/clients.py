@@ -16,8 +16,9 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
 
 from pipeline.errors import BrokerError, BrokerUnreachable, Fenced, PermissionDenied, SettingsError
+from pipeline.events import Records
 
-__all__ = ["Client", "connected", "keep_rejoining", "translated"]
+__all__ = ["Client", "connected", "keep_rejoining", "records_of", "translated"]
 
 Client = Mapping[str, Any]
 """Options that every client shares: ``bootstrap_servers`` and whatever ``kafka.client`` holds."""
@@ -204,3 +205,15 @@ def _overheard() -> Iterator[list[Exception]]:
     finally:
         logger.level, logger.propagate = before
         logger.removeHandler(listener)
+
+
+def records_of(found: list[Any]) -> Records:
+    """What a consumer polled of one partition, at least one record, in our words."""
+    return Records(
+        topic=found[0].topic,
+        partition=found[0].partition,
+        offsets=[one.offset for one in found],
+        times=[one.timestamp for one in found],
+        keys=[one.key for one in found],
+        values=[one.value for one in found],
+    )

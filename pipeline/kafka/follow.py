@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from pipeline.errors import BrokerUnreachable
 from pipeline.events import Records
-from pipeline.kafka.clients import Client, connected, keep_rejoining, translated
+from pipeline.kafka.clients import Client, connected, keep_rejoining, records_of, translated
 
 __all__ = ["Follower", "read_all", "read_between", "read_last"]
 
@@ -67,7 +66,7 @@ class Follower:
             if self._group:
                 keep_rejoining(self._consumer)
             polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
-        return [_records(found) for _, found in sorted(polled.items()) if found]
+        return [records_of(found) for _, found in sorted(polled.items()) if found]
 
     def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Remember for the group the next offset of each (topic, partition)."""
@@ -151,7 +150,7 @@ def _bounded(
             with translated(f"reading {topic}"):
                 polled = consumer.poll(timeout_ms=500, max_records=5000)
             kept = ([record for record in found if record.offset < ends[tp]] for tp, found in sorted(polled.items()))
-            yield from (_records(found) for found in kept if found)
+            yield from (records_of(found) for found in kept if found)
     finally:
         consumer.close(autocommit=False, timeout_ms=3_000)
 
@@ -159,14 +158,3 @@ def _bounded(
 def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
     numbers = consumer.partitions_for_topic(topic) or ()
     return [TopicPartition(topic, number) for number in sorted(numbers)]
-
-
-def _records(found: list[Any]) -> Records:
-    return Records(
-        topic=found[0].topic,
-        partition=found[0].partition,
-        offsets=[one.offset for one in found],
-        times=[one.timestamp for one in found],
-        keys=[one.key for one in found],
-        values=[one.value for one in found],
-    )

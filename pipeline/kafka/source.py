@@ -16,7 +16,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 
 from pipeline.errors import BrokerUnreachable, SettingsError
 from pipeline.events import Records
-from pipeline.kafka.clients import Client, connected, keep_rejoining, translated
+from pipeline.kafka.clients import Client, connected, keep_rejoining, records_of, translated
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Source:
         with translated("reading the input"):
             patience_ms = max(timeout_ms, JOINING_MS) if keep_rejoining(self._consumer) else timeout_ms
             polled = self._consumer.poll(timeout_ms=patience_ms, max_records=max_records)
-        return [_records(found) for _, found in sorted(polled.items()) if found]
+        return [records_of(found) for _, found in sorted(polled.items()) if found]
 
     def changes(self) -> list[Change]:
         """Return the assignment changes since the last call, oldest first."""
@@ -246,14 +246,3 @@ def start_time_ms(start: str) -> int:
     except ValueError as wrong:
         raise SettingsError(f"source.start: {start!r} is not latest, earliest or an ISO time") from wrong
     return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _records(found: list[Any]) -> Records:
-    return Records(
-        topic=found[0].topic,
-        partition=found[0].partition,
-        offsets=[one.offset for one in found],
-        times=[one.timestamp for one in found],
-        keys=[one.key for one in found],
-        values=[one.value for one in found],
-    )
