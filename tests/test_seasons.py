@@ -166,6 +166,12 @@ def test_a_burst_of_every_night_becomes_a_habit_and_is_forgotten_when_it_stops()
     assert habit_after([True] * 6 + [False] * 6) < 1
 
 
+def test_a_habit_excuses_what_is_a_little_over_the_threshold_and_never_what_is_far_over():
+    usual = habit_after([True] * 6)
+    assert 2.0 * 1.1 < energy.bent(2.0, usual) < 2.0 * 1.3
+    assert energy.bent(2.0, 0.0) == 2.0
+
+
 def test_what_lasts_for_half_a_day_is_no_habit():
     row, habits = np.zeros(energy.N_ENERGY_STATE), np.zeros(season.N_SLOTS, np.float32)
     for slot in range(2 * season.N_SLOTS):

@@ -56,6 +56,7 @@ JUDGES: dict[str, tuple[str, str]] = {
     "pipeline.kernels.clock": (GRID, "test_kernels.py"),
     "pipeline.kernels.columns": (DECODER, "test_text_walks.py"),
     "pipeline.kernels.decimal": ("float(text), which rounds exactly", "test_kernels_text.py"),
+    "pipeline.kernels.energy.bent": (HABITS, "test_seasons.py"),
     "pipeline.kernels.energy.habit": (HABITS, "test_seasons.py"),
     "pipeline.kernels.energy.learn_habit": (HABITS, "test_seasons.py"),
     "pipeline.kernels.horizon": (LATE, "test_late.py"),

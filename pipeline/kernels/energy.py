@@ -5,8 +5,9 @@ count, and metrics that come or go change it little. Two tails judge it. The slo
 teaches, makes the score, so that scores of different weeks and entities can be ranked. The quick one, which knows
 what the last week or two were like, says which energy the alert budget allows; that energy's score is the threshold.
 
-Where the score was over it at the same time of the days before, and soon under it again, the threshold is higher: a
-backup that runs every night, a little sooner or later, is a habit. A score stays what it is, however habitual.
+Where the score was over it at the same time of the days before, and soon under it again, the threshold is a little
+higher: a backup that runs every night, a little sooner or later, is a habit, but one that is far out of the common is
+told again. A score stays what it is, however habitual.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ JUDGED_AT = QUICK + t.N_TAIL
 # and for how many slots in a row there was any
 VISIT = JUDGED_AT + 1
 VISIT_MOST, LEFT, LEFT_MOST, RUN, N_ENERGY_STATE = range(VISIT + 1, VISIT + 6)
-# a habit is learned and lost by so much a day, allows so many times itself, and lasts no longer than so many slots
-HABIT_UP, HABIT_DOWN, HABIT_ALLOWS, LONGEST_HABIT = 0.6, 0.4, 1.5, 16.0
+# a habit is learned and lost by so much a day, allows so many times itself, lasts no longer than so many slots, and
+# raises the threshold to so many times itself at most
+HABIT_UP, HABIT_DOWN, HABIT_ALLOWS, LONGEST_HABIT, HABIT_MOST = 0.6, 0.4, 1.5, 16.0, 1.2
 # before it, baselines know too little for their misses to mean anything
 WARM_UP_STEPS = 30
 SLOW_PACE = t.Pace(0.02, 0.0001, 1.0 / 5_000.0, 1_000.0, 6.0, 5.0, 50.0, 0.15)
@@ -91,6 +93,12 @@ def learn_tails(row, energy, adapt):
 def habit(habits, slot):
     """The score that the last days make usual about a slot of the day: the most of the slot and its neighbours."""
     return HABIT_ALLOWS * max(habits[slot - 1], habits[slot], habits[(slot + 1) % N_SLOTS])
+
+
+@njit(cache=True)
+def bent(allowed, usual):
+    """The threshold where ``usual`` scores are a habit: a little higher, so that what is far over it is still told."""
+    return max(allowed, min(HABIT_MOST * allowed, usual))
 
 
 @njit(cache=True)
@@ -171,7 +179,7 @@ def combine(groups, grid, excesses, latest, weights, states, out):
         row[SMOOTH] += max(SMOOTHING, 1.0 / (row[N_STEPS] + 2.0)) * (energy - row[SMOOTH])
         energy += SMOOTH_WEIGHT * row[SMOOTH]
         decades, allowed = verdict(row, energy, wanted[i])
-        out[i, 0], out[i, 1] = decades, max(allowed, habit(habits[e], slots[i]))
+        out[i, 0], out[i, 1] = decades, bent(allowed, habit(habits[e], slots[i]))
         warm = row[N_STEPS] >= WARM_UP_STEPS
         learn_habit(row, habits[e], slots[i], decades, warm and decades >= allowed)
         learn_tails(row, energy, adapt[i])
