@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import AsJson, Bootstrap, Config, Set, loaded
+from pipeline.cli.options import AsJson, Bootstrap, Config, Set, answer, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,8 +52,6 @@ def decode(
 
       foreshock decode line.influx --format influx --json
     """
-    import msgspec
-
     from pipeline.codecs.report import lines_of, report_of
 
     settings = loaded(config, overrides, bootstrap).settings
@@ -62,12 +60,8 @@ def decode(
     report = report_of(parts)
     if out is not None:
         _write(parts, out)
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
-        return
-    for line in lines_of(report):
-        typer.echo(line)
-    if out is not None:
+    answer(report, lines_of(report), as_json)
+    if out is not None and not as_json:
         typer.echo(f"wrote     {out}")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import AsJson, Config, Set, loaded
+from pipeline.cli.options import AsJson, Config, Set, answer, loaded
 
 if TYPE_CHECKING:
     from pipeline.nab import NabResult
@@ -48,13 +47,7 @@ def nab(
     plan = plan_of(loaded(config, overrides).settings)
     with progress("58 series") as tell:
         result = evaluate_nab(data, plan, jobs, tell)
-    if as_json:
-        import json
-
-        typer.echo(json.dumps(asdict(result), indent=2))
-        return
-    for line in _table(result):
-        typer.echo(line)
+    answer(result, _table(result), as_json)
 
 
 @app.command()
@@ -79,14 +72,10 @@ def causes(
     plan = plan_of(loaded(config, overrides).settings)
     with progress("entities") as tell:
         result = evaluate_causes(data, plan, tell)
-    if as_json:
-        import json
-
-        typer.echo(json.dumps(asdict(result), indent=2))
-        return
-    for name, (hit100, hit150) in result.each.items():
-        typer.echo(f"{name}: hit@100 {hit100:.3f}, hit@150 {hit150:.3f}")
-    typer.echo(f"{result.n_events} events: hit@100 {result.hit100:.3f}, hit@150 {result.hit150:.3f}")
+    hits = {**result.each, f"{result.n_events} events": (result.hit100, result.hit150)}
+    answer(
+        result, (f"{name}: hit@100 {at100:.3f}, hit@150 {at150:.3f}" for name, (at100, at150) in hits.items()), as_json
+    )
 
 
 def _table(result: NabResult) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import AsJson, Bootstrap, Config, Set, loaded
+from pipeline.cli.options import AsJson, Bootstrap, Config, Set, answer, loaded
 
 if TYPE_CHECKING:
     from pipeline.explain import Explanation
@@ -46,8 +46,6 @@ def explain(
 
       foreshock explain db-03 --at 2026-06-01T02:10Z --bootstrap-servers kafka:9092
     """
-    import msgspec
-
     from pipeline.app import plan_of
 
     settings, at_ms = loaded(config, overrides, bootstrap).settings, _time_ms(at)
@@ -55,11 +53,7 @@ def explain(
         said = _replayed(entity, at_ms, data, train or [], plan_of(settings))
     else:
         said = _published(entity, at_ms, settings)
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(said), indent=2).decode())
-        return
-    for line in _lines(said):
-        typer.echo(line)
+    answer(said, _lines(said), as_json)
 
 
 def _replayed(entity: str, at_ms: int, data: list[Path], train: list[Path], plan: Plan) -> Explanation:

@@ -1,4 +1,4 @@
-"""Options that many commands share, and how they become settings."""
+"""Options that many commands share, how they become settings, and how an answer is told."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pipeline.settings import Loaded
 
-__all__ = ["AsJson", "Bootstrap", "Config", "Set", "Start", "Topics", "loaded", "span_ms"]
+__all__ = ["AsJson", "Bootstrap", "Config", "Set", "Start", "Topics", "answer", "loaded", "span_ms"]
 
 SPANS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -48,6 +50,17 @@ def loaded(
     short = {"kafka.bootstrap_servers": bootstrap, "source.topics": inputs, "source.start": start}
     given = [f"{key}={value}" for key, value in short.items() if value is not None]
     return load(config, [*(overrides or []), *given])
+
+
+def answer(said: object, lines: Iterable[str], as_json: bool) -> None:
+    """Print an answer: as JSON for programs, else its lines for people."""
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.format(msgspec.json.encode(said), indent=2).decode())
+        return
+    for line in lines:
+        typer.echo(line)
 
 
 def span_ms(option: str, text: str) -> int:
