@@ -75,7 +75,7 @@ class Judge:
         self.incidents = Incidents(plan.incidents, remembers=plan.late_steps > 0)
         self.hindsight = Hindsight(self.incidents)
         self._settled = Settled()
-        self.last_features = np.zeros((64, len(FEATURE_NAMES)))
+        self.last_features = np.zeros((64, len(FEATURE_NAMES)), np.float32)
 
     def obey(self, plan: Plan) -> None:
         """Let other settings be in force from the next wave on; what was learned is kept."""
@@ -94,6 +94,7 @@ class Judge:
         self.scoring.swap(bundle)
         self.sets.swap(bundle)
         self.sets.adopt(self.catalog)
+        self._make_copies(self.rows())
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state, by stage and name."""
@@ -188,7 +189,7 @@ class Judge:
         stages = {
             "features": self.features.tables(),
             "scoring": self.scoring.tables(),
-            "sets": self.sets.recent.tables(),
+            "sets": self.sets.tables(),
             "exhaustion": self.exhaustion.tables(),
         }
         return {f"{stage}.{name}": table for stage, tables in stages.items() for name, table in tables.items()}

@@ -34,7 +34,7 @@ OVER, BOTH_SIDES = 0.35, 0.4
 FIRST_THIRD, LARGEST_STEP = 0.4, 0.35
 
 
-def kind_of(n_steps: int, recent: Floats, features: Floats) -> IncidentKind:
+def kind_of(n_steps: int, recent: Floats, features: npt.NDArray[np.floating]) -> IncidentKind:
     """Name what happened.
 
     Parameters

@@ -73,7 +73,7 @@ class Scoring:
     def __init__(self, budget: float, time_zone: str = "UTC", bundle: Bundle | None = None) -> None:
         self.obey(budget, time_zone)
         self.swap(bundle)
-        self._latest = np.zeros((64, k.N_EXCESS + 1))
+        self._latest, self._said_at = np.zeros((64, k.N_EXCESS), np.float32), np.zeros(64, np.int64)
         self._state = np.zeros((8, k.N_ENERGY_STATE))
         self._habits = np.zeros((8, N_SLOTS), np.float32)
         self.n_entities = 0
@@ -91,11 +91,11 @@ class Scoring:
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
         entity = {"energy": Table("entity", self._state), "habits": Table("entity", self._habits)}
-        return {"latest": Table("series", self._latest), **entity}
+        return {"latest": Table("series", self._latest), "said_at": Table("series", self._said_at), **entity}
 
     def adopt(self, n_series: int, priors: list[Floats | None]) -> None:
         """Make room for new series, and for new entities with what a bundle knows of each, or None."""
-        self._latest = roomy(self._latest, n_series)
+        self._latest, self._said_at = roomy(self._latest, n_series), roomy(self._said_at, n_series)
         self._state = roomy(self._state, self.n_entities + len(priors))
         self._habits = roomy(self._habits, self.n_entities + len(priors))
         for e, prior in enumerate(priors, start=self.n_entities):
@@ -137,7 +137,8 @@ class Scoring:
         slots = self._zone.local_ms(wave.time_ms[wave.bounds[:-1]]) % DAY_MS * N_SLOTS // DAY_MS
         adapt = np.where(hold, 0.1, 1.0)
         groups = (wave.series, wave.time_ms, wave.waited, wave.bounds, adapt, wanted, window, slots)
-        k.combine(groups, grid.links, excesses, self._latest, self._weights, (self._state, self._habits), decades)
+        said, states = (self._latest, self._said_at), (self._state, self._habits)
+        k.combine(groups, grid.links, excesses, said, self._weights, states, decades)
         judged = ~np.isnan(decades[:, 0])
         decades[~judged] = 0.0, DECADES
         score = np.clip(decades[:, 0] / DECADES, 0.0, 1.0).round(DIGITS)

@@ -29,8 +29,8 @@ class Recent:
     """The last cells of all series of one partition, as signed logarithms of their surprise over minutes."""
 
     def __init__(self) -> None:
-        self._ring = np.full((64, CELLS), np.nan)
-        self._at = np.zeros(64, np.int64)
+        self._ring = np.full((0, CELLS), np.nan)
+        self._at = np.zeros(0, np.int64)
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
@@ -43,11 +43,6 @@ class Recent:
             ring, at = np.full((2 * n_series, CELLS), np.nan), np.zeros(2 * n_series, np.int64)
             ring[:had], at[:had] = self._ring, self._at
             self._ring, self._at = ring, at
-
-    def forget(self) -> None:
-        """Begin anew with every series."""
-        self._at[:] = 0
-        self._ring[:] = np.nan
 
     def push(self, wave: Wave, features: Floats) -> None:
         """Take the cells of a wave, with their features of shape (n_rows, n_features)."""
@@ -73,7 +68,6 @@ class MetricSets:
     """
 
     def __init__(self, bundle: Bundle | None) -> None:
-        self.recent = Recent()
         self.swap(bundle)
 
     def swap(self, bundle: Bundle | None) -> None:
@@ -86,13 +80,17 @@ class MetricSets:
         self._n_members = [0] * len(self._sets)
         self._set_of, self._place = np.full(8, NOBODY), np.zeros(8, np.int64)
         self._n_entities = self._n_series = 0
-        self.recent.forget()
+        self.recent = Recent()
+
+    def tables(self) -> dict[str, Table]:
+        """The arrays that make up the state; none where there are no sets."""
+        return self.recent.tables() if self._sets else {}
 
     def adopt(self, catalog: Catalog) -> None:
         """Find the place of series and entities that the catalog has met since the last call."""
-        self.recent.adopt(catalog.n_series)
         if not self._sets:
             return
+        self.recent.adopt(catalog.n_series)
         self._adopt_entities([kind for _, kind in catalog.entities[self._n_entities :]])
         for s, identity in enumerate(catalog.identities[self._n_series :], start=self._n_series):
             e = catalog.entity_of[s]

@@ -26,10 +26,15 @@ class Settled:
         self._copies: dict[str, npt.NDArray[Any]] = {}
 
     def adopt(self, tables: Mapping[str, Table], known: Mapping[Axis, int], now: Mapping[Axis, int]) -> None:
-        """Make room for new rows, settled as they begin: of each axis from the ``known`` ones on, up to ``now``."""
+        """Make room for new rows, settled as they begin: of each axis from the ``known`` ones on, up to ``now``.
+
+        Copies of tables that are no more are given up; of a table that is new, all rows are settled as they are.
+        """
+        self._copies = {name: copies for name, copies in self._copies.items() if name in tables}
         for name, table in tables.items():
-            n, fresh = known[table.axis], slice(known[table.axis], now[table.axis])
             old = self._copies.get(name)
+            n = known[table.axis] if old is not None else 0
+            fresh = slice(n, now[table.axis])
             if old is None or len(old) < len(table.array):  # room that is not used yet stays untouched memory
                 rows, *columns = table.array.shape
                 self._copies[name] = np.zeros((rows, 2, *columns), table.array.dtype)

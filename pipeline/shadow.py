@@ -100,9 +100,10 @@ class Shadow:
         self._sets.adopt(stream.catalog)
         pairs = (
             (self._scoring.tables(), judge.scoring.tables()),
-            (self._sets.recent.tables(), judge.sets.recent.tables()),
+            (self._sets.tables(), judge.sets.tables()),
         )
         for ours, theirs in pairs:
-            for name, table in ours.items():
+            for name in ours.keys() & theirs.keys():
+                table = ours[name]
                 n = sizes.get(table.axis, len(table.array))
                 table.array[:n] = theirs[name].array[:n]

@@ -217,10 +217,13 @@ def level(tail, wanted, pace):
 
 
 def scores(steps, weights, pace, warm_up=30):
-    """Scores of one entity whose series have these features at each step: shape (n_series, n_features) each."""
+    """Scores of one entity whose series have these features at each step: shape (n_series, n_features) each.
+
+    What a series said last is kept in 32 bit.
+    """
     out, smooth, energies = [], 0.0, []
     for n, features in enumerate(steps):
-        means = np.mean([excess(row) for row in features], axis=0)
+        means = np.array([excess(row) for row in features], np.float32).astype(float).mean(axis=0)
         energy = sum(w * math.log1p(mean) for w, mean in zip(weights, means, strict=False))
         smooth += max(1 - 0.5 ** (1 / 7), 1 / (n + 2)) * (energy - smooth)
         energy += 6 * smooth

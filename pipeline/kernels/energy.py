@@ -117,14 +117,15 @@ def learn_habit(row, habits, slot, decades, is_over):
 
 
 @njit(cache=True)
-def _mean_excess(e, now, grid, latest, out):
+def _mean_excess(e, now, grid, said, out):
     """Mean of what the series of an entity said last, of those that are not overdue."""
     _, next_series, steps, first_series = grid
+    latest, said_at = said
     out[:] = 0.0
     n = 0
     s = first_series[e]
     while s >= 0:
-        if latest[s, N_EXCESS] > 0 and now - latest[s, N_EXCESS] <= 1.5 * steps[s]:
+        if said_at[s] > 0 and now - said_at[s] <= 1.5 * steps[s]:
             for j in range(N_EXCESS):
                 out[j] += latest[s, j]
             n += 1
@@ -134,7 +135,7 @@ def _mean_excess(e, now, grid, latest, out):
 
 
 @njit(cache=True)
-def combine(groups, grid, excesses, latest, weights, states, out):
+def combine(groups, grid, excesses, said, weights, states, out):
     """Join the series of each entity of a wave into a smoothed energy and its tail probability.
 
     An entity is judged once at a time, with what all of its series said last: a group that is not newer than the last
@@ -149,8 +150,8 @@ def combine(groups, grid, excesses, latest, weights, states, out):
     grid : tuple of arrays
         (entity of series, next series, step of series, first series of entity).
     excesses : float64[n, N_EXCESS]
-    latest : float64[n_series, N_EXCESS + 1]
-        Last excesses of each series, and in the last column when.
+    said : tuple of arrays
+        (last excesses of each series float32[n_series, N_EXCESS], and when int64[n_series]).
     weights : float64[N_EXCESS]
     states : tuple of arrays
         (float64[n_entities, N_ENERGY_STATE], habits float32[n_entities, N_SLOTS]).
@@ -163,15 +164,14 @@ def combine(groups, grid, excesses, latest, weights, states, out):
     for i in range(bounds.size - 1):
         now, fresh = times[bounds[i]], False
         for row in range(bounds[i], bounds[i + 1]):
-            latest[series[row], :N_EXCESS] = excesses[row]
-            latest[series[row], N_EXCESS] = times[row]
+            said[0][series[row]], said[1][series[row]] = excesses[row], times[row]
             now, fresh = max(now, times[row]), fresh or not waited[row]
         e = grid[0][series[bounds[i]]]
         if not fresh or now <= state[e, JUDGED_AT]:
             out[i] = np.nan
             continue
         state[e, JUDGED_AT] = now
-        _mean_excess(e, now, grid, latest, mean)
+        _mean_excess(e, now, grid, said, mean)
         energy = WINDOW_WEIGHT * np.log1p(window[i])
         for j in range(N_EXCESS):
             energy += weights[j] * np.log1p(mean[j])
