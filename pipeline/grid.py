@@ -22,7 +22,7 @@ from pipeline.kernels import horizon as h
 from pipeline.kernels import layout as k
 from pipeline.kernels import silence as q
 from pipeline.kernels.clock import close_due
-from pipeline.room import empty_rows, empty_state, grown
+from pipeline.room import begin, empty_rows, empty_state, grown
 
 __all__ = ["Closed", "Grid", "GridView", "Rewound", "Silence", "Wave"]
 
@@ -182,6 +182,7 @@ class Grid:
         """
         n_series, n_entities = self.n_series + len(entity_of), self.n_entities + len(ephemeral)
         self._state = grown(self._state, n_series, n_entities, self.horizon)
+        begin(self._state, slice(self.n_series, n_series), slice(self.n_entities, n_entities))
         whole, entity = self._state.whole, self._state.entity
         self._state.ears[self.n_entities : n_entities, q.EPHEMERAL] = ephemeral
         for e, service in enumerate(services, start=self.n_entities):

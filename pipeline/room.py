@@ -1,4 +1,4 @@
-"""Room in arrays: what those of the grid are while empty, and how all of them grow."""
+"""Room in arrays: zeros that nobody has written, so that they take no memory before they are used."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ import numpy.typing as npt
 from pipeline.kernels import layout as k
 from pipeline.kernels import silence as q
 
-__all__ = ["empty_rows", "empty_state", "grown", "log_room", "note_room", "roomy"]
+__all__ = ["begin", "empty_rows", "empty_state", "grown", "log_room", "note_room", "roomy"]
 
 # beside two horizons of samples: those that taught the rhythm, and one or two that fall on borders
 SPARE = k.N_LEARN + 4
 
 
 def roomy(array: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
-    """The array, or its rows at the head of one of twice the length if there are fewer than ``n``.
-
-    Room is zeros that nobody has written, which take no memory before they are used.
-    """
+    """The array, or its rows at the head of one of twice the length if there are fewer than ``n``."""
     if n <= len(array):
         return array
     larger = np.zeros((2 * n, *array.shape[1:]), array.dtype)
@@ -39,33 +36,38 @@ def note_room(horizon: int) -> int:
 
 
 def empty_state(n_series: int, n_entities: int, horizon: int) -> k.GridState:
-    """Room for so many series and entities that have brought nothing yet; ``horizon`` in steps."""
-    whole = np.zeros((n_series, k.N_SERIES_COLUMNS), np.int64)
+    """Room for so many series and entities, of which none has begun; ``horizon`` in steps."""
+    n_logged = log_room(horizon)
+    clock = np.zeros(q.N_CLOCK_COLUMNS, np.int64)
+    clock[q.TOP_ENTITY] = -1
+    return k.GridState(
+        np.zeros(n_series, np.uint8),
+        np.zeros((n_series, k.N_SERIES_COLUMNS), np.int64),
+        np.zeros((n_series, k.N_VALUE_COLUMNS)),
+        np.zeros((n_entities, k.N_ENTITY_COLUMNS), np.int64),
+        np.zeros((n_entities, q.N_EAR_COLUMNS), np.int64),
+        clock,
+        np.zeros((n_entities, k.N_EDGE_COLUMNS), np.int64),
+        np.zeros((n_series, 2, k.ENTITY), np.int64),
+        np.zeros((n_series, 2, k.N_VALUE_COLUMNS)),
+        np.zeros((n_entities, 2, k.FIRST_SERIES), np.int64),
+        np.zeros((n_series, n_logged), np.int64),
+        np.zeros((n_series, n_logged), np.int32),
+        np.zeros((n_series, n_logged)),
+    )
+
+
+def begin(state: k.GridState, series: slice, entities: slice) -> None:
+    """Let series and entities begin that have brought nothing yet, settled as they are."""
+    whole, entity = state.whole[series], state.entity[entities]
     whole[:, [k.CELL, k.CLOSED]] = k.NO_CELL
     whole[:, k.FILLED] = k.NO_CELL - 1
     whole[:, k.RANK_AT] = -1
-    entity = np.zeros((n_entities, k.N_ENTITY_COLUMNS), np.int64)
     entity[:, k.DUE] = 2**62
     entity[:, [k.FIRST_SERIES, k.GROUP_AT]] = -1
-    clock = np.zeros(q.N_CLOCK_COLUMNS, np.int64)
-    clock[q.TOP_ENTITY] = -1
-    edges = np.zeros((n_entities, k.N_EDGE_COLUMNS), np.int64)
-    edges[:, k.OLDER] = 1
-    n_logged = log_room(horizon)
-    return k.GridState(
-        np.zeros(n_series, np.uint8),
-        whole,
-        np.zeros((n_series, k.N_VALUE_COLUMNS)),
-        entity,
-        np.zeros((n_entities, q.N_EAR_COLUMNS), np.int64),
-        clock,
-        edges,
-        np.repeat(whole[:, None, : k.ENTITY], 2, 1),
-        np.zeros((n_series, 2, k.N_VALUE_COLUMNS)),
-        np.repeat(entity[:, None, : k.FIRST_SERIES], 2, 1),
-        np.zeros((n_series, n_logged, k.N_LOG_COLUMNS), np.int64),
-        np.zeros((n_series, n_logged)),
-    )
+    state.edges[entities, k.OLDER] = 1
+    state.settled_whole[series] = whole[:, None, : k.ENTITY]
+    state.settled_entity[entities] = entity[:, None, : k.FIRST_SERIES]
 
 
 def grown(state: k.GridState, n_series: int, n_entities: int, horizon: int) -> k.GridState:

@@ -236,3 +236,11 @@ def test_an_hourly_series_has_a_daily_profile():
     quiet = np.abs(out[-24:, baseline.SEASONAL]).max()
     values[-1] += 60
     assert np.abs(observe(values, step_ms=3_600_000, rows_a_day=24)[0][-1, baseline.SEASONAL]) > 5 * max(quiet, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [(0, 0), (T0, T0), (T0 - 1, T0 - 1), (T0 - 2**31 + 2, T0 - 2**31 + 2), (T0 - 2**31 + 1, 1), (5, 1), (T0 + 7, T0)],
+)
+def test_a_log_gives_back_when_an_interval_began_unless_it_was_long_ago(start, expected):
+    assert clock.began(T0, clock.ago(T0, start)) == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipeline.kernels.clock import close_due, place, wait
+from pipeline.kernels.clock import ago, began, close_due, place, wait
 from pipeline.kernels.horizon import call_back, is_late, is_ripe, reaches, settle, write_down
 from pipeline.kernels.layout import (
     CALLED_BY,
@@ -21,6 +21,7 @@ from pipeline.kernels.layout import (
     REPLACED,
     STALE,
     STEP,
+    TREATMENT,
     WATERMARK,
 )
 from pipeline.kernels.silence import CHECKED, FLOW, NOW, PAUSE_MS, RECORD_TIME, find_silent, hear, tick_clock
@@ -114,12 +115,19 @@ def push(g, n_entities, samples, limits, out):
             g.clock[RECORD_TIME] = max(g.clock[RECORD_TIME], record_times[i])
             tick_clock(g, g.whole[s, ENTITY], t, slowest[i])
             hear(g, g.whole[s, ENTITY], t, first + i, out)
-            fate = _take(g, (s, t, starts[i] // 1_000_000, values[i]), records[i], first + i, horizon, out)
+            start = _start(g, s, t, starts[i])
+            fate = _take(g, (s, t, start, values[i]), records[i], first + i, horizon, out)
             _count(fate, i, out)
             if out.used[2] > 0 and g.clock[NOW] - g.clock[CHECKED] >= look_ms:
                 return i + 1
     _look(g, n_entities, (rhythms, least_ms, look_ms), first + ids.size - 1, out)
     return ids.size
+
+
+@njit(**LEAN)
+def _start(g, s, t, start_ns):
+    """When the interval of a sample began, in ms as the log gives it back; of a gauge nobody asks."""
+    return np.int64(0) if g.kinds[s] & TREATMENT == 0 else began(t, ago(t, start_ns // 1_000_000))
 
 
 @njit(**LEAN)
@@ -145,7 +153,8 @@ def resume(g, samples, deferred, horizon, first, out):
     """Take the samples that were deferred because their entities had to be replayed first; parameters as in push."""
     ids, times, starts, values, _, _, _, records = samples
     for i in deferred:
-        sample = (ids[i], times[i] // 1_000_000, starts[i] // 1_000_000, values[i])
+        s, t = ids[i], times[i] // 1_000_000
+        sample = (s, t, _start(g, s, t, starts[i]), values[i])
         _count(_take(g, sample, records[i], first + i, horizon, out), i, out)
 
 

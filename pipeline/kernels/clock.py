@@ -32,9 +32,8 @@ from pipeline.kernels.layout import (
     LAST,
     LATE,
     LEAN,
-    LOG_START,
-    LOG_TIME,
     LOGGED,
+    LONG_AGO,
     N_CLOSED,
     N_LEARN,
     NEXT,
@@ -58,6 +57,7 @@ from pipeline.kernels.layout import (
     START,
     STEP,
     TREATMENT,
+    UNSAID,
     VALUE,
     WAITING,
     WATERMARK,
@@ -237,9 +237,9 @@ def wait(g, s, t, start, x, trigger, out):
     """Keep a sample of a series whose rhythm is not known yet; the last one needed teaches it and releases all."""
     n = g.whole[s, LOGGED]
     i = n
-    while i > 0 and g.log[s, i - 1, LOG_TIME] // FATES > t:
+    while i > 0 and g.log[s, i - 1] // FATES > t:
         i -= 1
-    if i > 0 and g.log[s, i - 1, LOG_TIME] // FATES == t:
+    if i > 0 and g.log[s, i - 1] // FATES == t:
         if g.kinds[s] & TREATMENT == 0:
             g.log_value[s, i - 1] = x
             return REPLACED
@@ -251,9 +251,9 @@ def wait(g, s, t, start, x, trigger, out):
     out.counts[WAITING] -= N_LEARN - 1
     fate, released = WAITING, out.used[0]
     for j in range(N_LEARN):
-        at = g.log[s, j, LOG_TIME] // FATES
-        fate = place(g, s, at, g.log[s, j, LOG_START], g.log_value[s, j], trigger, out)
-        g.log[s, j, LOG_TIME] = at * FATES + fate
+        at = g.log[s, j] // FATES
+        fate = place(g, s, at, began(at, g.log_ago[s, j]), g.log_value[s, j], trigger, out)
+        g.log[s, j] = at * FATES + fate
         if j < N_LEARN - 1:
             out.counts[fate] += 1
     for row in range(released, out.used[0]):
@@ -265,7 +265,7 @@ def wait(g, s, t, start, x, trigger, out):
 def _teach(g, s, out):
     """Let the samples that waited teach the series its step, and its entity the finest rhythm."""
     for j in range(N_LEARN):
-        out.waited[j] = g.log[s, j, LOG_TIME] // FATES
+        out.waited[j] = g.log[s, j] // FATES
     g.whole[s, STEP], g.whole[s, ORIGIN] = learn_step(out.waited[:N_LEARN], out.waited[N_LEARN:])
     e = g.whole[s, ENTITY]
     if g.entity[e, RHYTHM] == 0 or g.whole[s, STEP] < g.entity[e, RHYTHM]:
@@ -273,16 +273,27 @@ def _teach(g, s, out):
 
 
 @njit(**LEAN)
+def ago(t, start):
+    """How long before its time a sample's interval, or the count that it continues, began; ``start`` 0: unsaid."""
+    return np.int32(UNSAID if start == 0 else min(max(t - start, 0), LONG_AGO))
+
+
+@njit(**LEAN)
+def began(t, how_long):
+    """When a sample's interval began, 0 where nobody said; what began long ago began before all that is remembered."""
+    return np.int64(0 if how_long == UNSAID else 1 if how_long == LONG_AGO else t - how_long)
+
+
+@njit(**LEAN)
 def insert(g, s, i, t, start, x, fate):
     """Write a sample into the log of its series as its i-th; there must be room."""
     for j in range(g.whole[s, LOGGED], i, -1):
         shift(g, s, j - 1, j)
-    g.log[s, i, LOG_TIME], g.log[s, i, LOG_START], g.log_value[s, i] = t * FATES + fate, start, x
+    g.log[s, i], g.log_ago[s, i], g.log_value[s, i] = t * FATES + fate, ago(t, start), x
     g.whole[s, LOGGED] += 1
 
 
 @njit(**LEAN)
 def shift(g, s, i, to):
     """Copy the i-th sample of a series' log to another place there."""
-    g.log[s, to, LOG_TIME], g.log[s, to, LOG_START] = g.log[s, i, LOG_TIME], g.log[s, i, LOG_START]
-    g.log_value[s, to] = g.log_value[s, i]
+    g.log[s, to], g.log_ago[s, to], g.log_value[s, to] = g.log[s, i], g.log_ago[s, i], g.log_value[s, i]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipeline.kernels.clock import insert, shift
+from pipeline.kernels.clock import began, insert, shift
 from pipeline.kernels.layout import (
     CALLED_BY,
     CELL,
@@ -30,8 +30,6 @@ from pipeline.kernels.layout import (
     LAST,
     LATE,
     LEAN,
-    LOG_START,
-    LOG_TIME,
     LOGGED,
     N_LEARN,
     N_VALUE_COLUMNS,
@@ -60,17 +58,17 @@ def write_down(g, s, t, start, x, fate):
     """Log a sample that went into its cell; of a gauge's samples in one cell only the last is needed."""
     n, first = g.whole[s, LOGGED], g.whole[s, SINCE_NEWER]
     if n > first and g.kinds[s] & TREATMENT == 0:
-        before = g.log[s, n - 1, LOG_TIME] // FATES
+        before = g.log[s, n - 1] // FATES
         origin, step = g.whole[s, ORIGIN], g.whole[s, STEP]
         if t >= before and (t - origin) // step == (before - origin) // step:
-            g.log[s, n - 1, LOG_TIME] += (t - before) * FATES
+            g.log[s, n - 1] += (t - before) * FATES
             g.log_value[s, n - 1] = x
             return
     if n == g.log.shape[1]:
         forget(g, g.whole[s, ENTITY])
         n = first = 0
     i = n
-    while i > first and g.log[s, i - 1, LOG_TIME] // FATES > t:
+    while i > first and g.log[s, i - 1] // FATES > t:
         i -= 1
     insert(g, s, i, t, start, x, fate)
 
@@ -148,7 +146,7 @@ def call_back(g, s, t, start, x, record, out):
     e, n = g.whole[s, ENTITY], g.whole[s, LOGGED]
     fate, i = TAKEN_BACK, n
     for j in range(n):
-        if g.log[s, j, LOG_TIME] // FATES == t:
+        if g.log[s, j] // FATES == t:
             if g.kinds[s] & TREATMENT != 0 or g.log_value[s, j] == x:
                 return DUPLICATE
             g.log_value[s, j] = x
@@ -159,7 +157,7 @@ def call_back(g, s, t, start, x, record, out):
                 return LATE
             g.edges[e, CALLED_BY] = FULL
             return DEFERRED
-        while i > 0 and g.log[s, i - 1, LOG_TIME] // FATES > t:
+        while i > 0 and g.log[s, i - 1] // FATES > t:
             i -= 1
         insert(g, s, i, t, start, x, NOTED)
     if g.edges[e, CALLED_BY] == 0:
@@ -225,11 +223,12 @@ def rewind(g, entities, samples, values, counts):
         s = g.entity[e, FIRST_SERIES]
         while s >= 0:
             for i in range(g.whole[s, LOGGED]):
-                fate = g.log[s, i, LOG_TIME] % FATES
+                fate = g.log[s, i] % FATES
                 if fate != NOTED:
                     counts[fate] -= 1
-                samples[n, 0], samples[n, 1] = s, g.log[s, i, LOG_TIME] // FATES
-                samples[n, 2], samples[n, 3], values[n] = g.log[s, i, LOG_START], k, g.log_value[s, i]
+                t = g.log[s, i] // FATES
+                samples[n, 0], samples[n, 1], samples[n, 2] = s, t, began(t, g.log_ago[s, i])
+                samples[n, 3], values[n] = k, g.log_value[s, i]
                 n += 1
             for column in range(ENTITY):
                 g.whole[s, column] = g.settled_whole[s, copy, column]

@@ -29,12 +29,12 @@ WATERMARK, DUE, RHYTHM, N_CLOSED, CLOSED_AT, FIRST_SERIES, WAVE, GROUP_AT, RANK_
 # columns of an entity's settled copies: which is the older and where it ends, the same of the newer, and by which
 # record a late sample has called for the older one (0: by none, FULL: by so many that the log has no room)
 OLDER, OLDER_EDGE, NEWER, NEWER_EDGE, CALLED_BY, N_EDGE_COLUMNS = range(6)
-# columns of a logged sample: its time and fate as time x FATES + fate, and its start
-LOG_TIME, LOG_START, N_LOG_COLUMNS = range(3)
-# the fate of a sample that waits to be replayed, and an edge that no sample reaches
+# the fate of a sample that waits to be replayed; an edge that no sample reaches
 NOTED, FATES = 15, 16
 NOWHERE = np.int64(2**62)
 FULL = -1
+# how long before its time a sample's interval began, in ms, where nobody said so, and from 24 days on
+UNSAID, LONG_AGO = -1, 2**31 - 1
 # columns of the rows that leave the grid; ROW_SETTLED is 1 + the copy into which the entity is to be settled after it
 ROW_SERIES, ROW_TIME, ROW_GAP, ROW_TRIGGER, ROW_WAVE, ROW_WAITED, ROW_SETTLED, N_ROW_COLUMNS = range(8)
 
@@ -42,7 +42,8 @@ ROW_SERIES, ROW_TIME, ROW_GAP, ROW_TRIGGER, ROW_WAVE, ROW_WAITED, ROW_SETTLED, N
 class GridState(NamedTuple):
     """The arrays that the grid of one partition owns; rows are series or entities, columns as named above.
 
-    Columns of ``ears`` and ``clock`` are named in :mod:`pipeline.kernels.silence`.
+    Columns of ``ears`` and ``clock`` are named in :mod:`pipeline.kernels.silence`. A logged sample is its time and fate
+    as time x FATES + fate, how long before that its interval began, and its value.
     """
 
     kinds: npt.NDArray[np.uint8]
@@ -56,6 +57,7 @@ class GridState(NamedTuple):
     settled_part: npt.NDArray[np.float64]
     settled_entity: npt.NDArray[np.int64]
     log: npt.NDArray[np.int64]
+    log_ago: npt.NDArray[np.int32]
     log_value: npt.NDArray[np.float64]
 
 
