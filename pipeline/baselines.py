@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pipeline.grid import Wave
 from pipeline.image import Table
 from pipeline.kernels import baseline as k
+from pipeline.kernels.notes import undo
 from pipeline.kernels.season import N_HOURS, N_SLOTS
 from pipeline.zones import DAY_MS, Zone, hour_of_week
 
@@ -21,7 +22,7 @@ __all__ = ["FEATURE_NAMES", "Features", "empty_state"]
 FEATURE_NAMES = ("innovation", "short", "level", "day_level", "seasonal", "beyond", "spread", "flat", "reach", "shift")
 HELD_ADAPTATION = 0.1
 # arrays that say what is known of a series; the rest are notes to undo its last rows by
-KNOWN = ("state", "day", "seen", "week", "ring")
+KNOWN = ("levels", "scales", "day", "seen", "week", "ring")
 
 
 class Features:
@@ -43,20 +44,21 @@ class Features:
     def obey(self, time_zone: str, n_notes: int) -> None:
         """Work by other settings from now on; parameters as at construction. No row before can be undone."""
         self._zone, self._n_notes = Zone(time_zone), n_notes
-        blank = empty_state(len(self._state.state), n_notes)
+        blank = empty_state(len(self._state.levels), n_notes)
         self._state = blank._replace(**{name: getattr(self._state, name) for name in KNOWN})
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
         arrays = self._state._asdict()
-        state = arrays.pop("state")
-        arrays |= {"state": state[:, : k.N_SETTLED], "said": state[:, k.N_SETTLED :]}
+        levels = arrays.pop("levels")
+        arrays |= {"levels": levels[:, : k.N_SETTLED], "said": levels[:, k.N_SETTLED :]}
         # the rest is undone by notes (seasons), or overwritten with the same rows again
-        return {name: Table("series", array, settles=name == "state") for name, array in arrays.items()}
+        settling = ("levels", "scales")
+        return {name: Table("series", array, settles=name in settling) for name, array in arrays.items()}
 
     def rewind(self, series: npt.NDArray[np.int64], n_rows: npt.NDArray[np.float64]) -> None:
         """Undo in the seasons what rows after the first ``n_rows`` of each series changed."""
-        k.rewind(series, n_rows, self._state)
+        undo(series, self._state.levels[series, k.N_ROWS], n_rows, self._state)
 
     def adopt_series(self, priors: list[npt.NDArray[np.float64] | None]) -> None:
         """Make room for new series, each with what a bundle knows of it, or None.
@@ -67,7 +69,7 @@ class Features:
             One packed row (see ``pack``) or None for each new series, in order of id.
         """
         n = self.n_series + len(priors)
-        if n > len(self._state.state):
+        if n > len(self._state.levels):
             grown = empty_state(2 * n, self._n_notes)
             for name, old in self._state._asdict().items():
                 getattr(grown, name)[: len(old)] = old
@@ -105,22 +107,23 @@ class Features:
 
     def expectations(self, series: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """What the last row of each series was expected to be, in its unit, shape (n_series,)."""
-        expected: npt.NDArray[np.float64] = self._state.state[series, k.EXPECTED]
+        expected: npt.NDArray[np.float64] = self._state.levels[series, k.EXPECTED]
         return expected
 
     def value(self, series: int) -> float:
         """The last value of a series; NaN before its first."""
-        row = self._state.state[series]
+        row = self._state.levels[series]
         return float(row[k.LAST_VALUE]) if row[k.N_ROWS] else np.nan
 
     def expected(self, series: int) -> tuple[float, float]:
         """What the last row of a series was expected to be, and the scale of its usual misses, in its unit."""
-        row = self._state.state[series]
+        row = np.empty(k.N_STATE)
+        k.take_up(self._state, series, row)
         return float(row[k.EXPECTED]), float(row[k.BAND])
 
     def n_rows(self, series: int) -> int:
         """How many rows a series has had."""
-        return int(self._state.state[series, k.N_ROWS])
+        return int(self._state.levels[series, k.N_ROWS])
 
     def recent(self, series: int, n: int = 60) -> npt.NDArray[np.float64]:
         """The last values of a series, oldest first, shape (at most n,).
@@ -130,7 +133,7 @@ class Features:
         n_rows = self.n_rows(series)
         last = np.arange(n_rows - min(n, n_rows), n_rows) % k.RING
         distances = self._state.ring[series, last].astype(str).astype(np.float64)
-        values: npt.NDArray[np.float64] = self._state.state[series, k.BASE] + distances
+        values: npt.NDArray[np.float64] = self._state.levels[series, k.BASE] + distances
         return values
 
     def pack(self, series: int) -> npt.NDArray[np.float64]:
@@ -147,7 +150,8 @@ class Features:
 def empty_state(n_series: int, n_notes: int) -> k.BaselineState:
     """Room for so many series that have had no row, and notes of so many rows of each."""
     return k.BaselineState(
-        np.zeros((n_series, k.N_STATE)),
+        np.zeros((n_series, k.N_EXACT)),
+        np.zeros((n_series, k.N_STATE - k.N_EXACT), np.float32),
         np.zeros((n_series, N_SLOTS, 2), np.float32),
         np.zeros((n_series, N_SLOTS), np.uint16),
         np.zeros((n_series, N_HOURS), np.int16),

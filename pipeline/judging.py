@@ -174,7 +174,7 @@ class Judge:
     def rewind(self, rewound: Rewound, grid: GridView) -> list[list[Life]]:
         """Take entities back to where they were settled; returns what was published of the incidents of each."""
         rows = self._rows(rewound.entities, rewound.copies, grid)
-        n_rows = self._settled.copy_of("features.state", rows, "series", N_ROWS)
+        n_rows = self._settled.copy_of("features.levels", rows, "series", N_ROWS)
         self.features.rewind(rows["series"][0], n_rows)
         self._settled.restore(self._settling(), rows)
         pairs = zip(rewound.entities.tolist(), rewound.copies.tolist(), strict=True)

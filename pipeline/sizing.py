@@ -45,7 +45,7 @@ class Cost:
     record_bytes: float = 150.0
     process_bytes: float = 450 * MB
     series_bytes: float = 7_500.0
-    state_bytes: float = 4_100.0
+    state_bytes: float = 3_800.0
     use: float = 0.5
 
 

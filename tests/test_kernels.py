@@ -137,7 +137,7 @@ def step_into(state, values, t, step_ms=60_000, rows_a_day=1440.0):
 def observe(values, step_ms=60_000, rows_a_day=1440.0):
     state, out, fast = empty_state(1, 0), np.zeros((len(values), baseline.N_FEATURES)), np.empty(len(values))
     for t in range(len(values)):
-        fast[t] = state.state[0, baseline.FAST] if t else values[0]
+        fast[t] = state.levels[0, baseline.FAST] if t else values[0]
         out[t] = step_into(state, values, t, step_ms, rows_a_day)
     return out, fast
 
@@ -225,7 +225,7 @@ def test_the_borders_are_the_naive_ones():
     values = np.random.default_rng(23).normal(size=300)
     state, seen = empty_state(1, 0), []
     for t in range(len(values)):
-        seen.append(tuple(state.state[0, [baseline.LOWER, baseline.UPPER]]) if t else (values[0], values[0]))
+        seen.append(tuple(state.levels[0, [baseline.LOWER, baseline.UPPER]]) if t else (values[0], values[0]))
         step_into(state, values, t)
     assert np.allclose(seen, naive.borders(values.tolist()), rtol=1e-12)
 

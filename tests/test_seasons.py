@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.grid import Wave
-from pipeline.kernels import baseline, energy, season
+from pipeline.kernels import energy, season
 from pipeline.zones import Zone, hour_of_week
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -190,4 +190,3 @@ def test_a_season_fits_its_budget_of_bytes():
     state = Features().tables()
     one = sum(state[name].array[0].nbytes for name in ("day", "seen", "week"))
     assert one <= 1536
-    assert state["state"].array.shape[1] + state["said"].array.shape[1] == baseline.N_STATE

@@ -52,7 +52,8 @@ TWINS: dict[str, tuple[tuple[str, ...], str]] = {
 JUDGES: dict[str, tuple[str, str]] = {
     "pipeline.kernels.arrival": (LATE, "test_late.py"),
     "pipeline.kernels.baseline.judge_and_learn": (PART, "test_kernels.py"),
-    "pipeline.kernels.baseline.rewind": (LATE, "test_late.py"),
+    "pipeline.kernels.baseline.lay_down": (PART, "test_kernels.py"),
+    "pipeline.kernels.baseline.take_up": (PART, "test_kernels.py"),
     "pipeline.kernels.clock": (GRID, "test_kernels.py"),
     "pipeline.kernels.columns": (DECODER, "test_text_walks.py"),
     "pipeline.kernels.decimal": ("float(text), which rounds exactly", "test_kernels_text.py"),
@@ -62,6 +63,7 @@ JUDGES: dict[str, tuple[str, str]] = {
     "pipeline.kernels.horizon": (LATE, "test_late.py"),
     "pipeline.kernels.influx": (DECODER, "test_text_walks.py"),
     "pipeline.kernels.moment": ("the calendar of datetime, and whole numbers of Python", "test_kernels_text.py"),
+    "pipeline.kernels.notes": (LATE, "test_late.py"),
     "pipeline.kernels.otlp": (OFFICIAL, "test_otlp_walk.py"),
     "pipeline.kernels.otlp_distribution": (OFFICIAL, "test_otlp_walk.py"),
     "pipeline.kernels.otlp_point": (OFFICIAL, "test_otlp_walk.py"),

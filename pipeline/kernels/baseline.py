@@ -19,6 +19,7 @@ import numpy.typing as npt
 from numba import njit
 
 from pipeline.kernels import season as s
+from pipeline.kernels.notes import note
 
 ORDER = 4
 RING = 64
@@ -38,31 +39,33 @@ STILL_TIMES, LEAST_STILL, MANY_CHANGES = 2.0, 10.0, 200.0
 WARM_UP_ROWS = 20
 # what leaves for each row
 INNOVATION, SHORT, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, SPREAD, FLAT, REACH, SHIFT, N_FEATURES = range(11)
-# columns of the float state; LAGS, COV and SEASON start blocks of ORDER, ORDER + 1 and season.N_SEASON_STATE columns
-(N_ROWS, LO, HI, FAST, FAST_SCALE, SLOW, SLOW_SCALE, DAY, DAY_SCALE, MISS_SCALE, AWAY_SCALE, SHORT_SPREAD) = range(12)
-(STILL, LONGEST_STILL, LAST_VALUE, MID, LOWER, UPPER, NEAR, NEAR_SCALE) = range(12, 20)
-(MID_AWAY, OFFSET, OFFSET_SCALE, QUANTUM, N_CHANGES) = range(20, 25)
-LAGS = 25
-COV = LAGS + ORDER
-SEASON = COV + ORDER + 1
+# columns of a series' state: those before N_EXACT are kept in 64 bit, the others, which are scales, in 32; COV, LAGS
+# and SEASON start blocks of ORDER + 1, ORDER and season.N_SEASON_STATE columns
+(N_ROWS, N_CHANGES, LO, HI, FAST, SLOW, DAY, MID, LOWER, UPPER, NEAR, LAST_VALUE, COV) = range(13)
 # what stays as it began, and what is only said of the last row: late data takes back the columns before these
-BASE = N_SETTLED = SEASON + s.N_SEASON_STATE
-EXPECTED, BAND, N_STATE = range(BASE + 1, BASE + 4)
+BASE = N_SETTLED = COV + ORDER + 1
+EXPECTED, N_EXACT = BASE + 1, BASE + 2
+(FAST_SCALE, NEAR_SCALE, SLOW_SCALE, DAY_SCALE, MISS_SCALE, AWAY_SCALE, SHORT_SPREAD) = range(N_EXACT, N_EXACT + 7)
+(MID_AWAY, OFFSET, OFFSET_SCALE, QUANTUM, STILL, LONGEST_STILL, BAND) = range(N_EXACT + 7, N_EXACT + 14)
+LAGS = N_EXACT + 14
+SEASON = LAGS + ORDER
+N_STATE = SEASON + s.N_SEASON_STATE
+# the largest scale that 32 bit hold
+MOST_SCALE = 3e38
 
 
 class BaselineState(NamedTuple):
     """Arrays of one partition: what is known of each series, and notes of what its last rows changed in its seasons.
 
-    A slot of the ``day`` (n_series, N_SLOTS, 2) and an hour of the ``week`` (n_series, N_HOURS) are what
+    ``levels`` (n_series, N_EXACT) and ``scales`` (n_series, N_STATE - N_EXACT) are one row of state when worked on. A
+    slot of the ``day`` (n_series, N_SLOTS, 2) and an hour of the ``week`` (n_series, N_HOURS) are what
     :mod:`pipeline.kernels.season` makes of them, ``seen`` (n_series, N_SLOTS) counts rows of slots. ``ring`` (n_series,
-    RING) holds the last values as distances from the series' first, each row at its number modulo RING.
-
-    Notes lie at their row's number modulo n_notes: which slot of the day it moved and which hour of the week was being
-    visited, from 1, in ``note_at`` (n_series, n_notes, 2), and what stood there before, in ``note_day`` (n_series,
-    n_notes, 2) and ``note_week`` (n_series, n_notes).
+    RING) holds the last values as distances from the series' first, each row at its number modulo RING. Notes are those
+    of :mod:`pipeline.kernels.notes`.
     """
 
-    state: npt.NDArray[np.float64]
+    levels: npt.NDArray[np.float64]
+    scales: npt.NDArray[np.float32]
     day: npt.NDArray[np.float32]
     seen: npt.NDArray[np.uint16]
     week: npt.NDArray[np.int16]
@@ -247,9 +250,9 @@ def _learn(row, x, residuals, gap, rows_a_day, adapt):
 
 
 @njit(cache=True)
-def _learn_season(b, i, when, observed, rows_a_day, adapt):
+def _learn_season(b, i, row, when, observed, rows_a_day, adapt):
     """Let the hour of the day and of the week learn a judged row; ``observed`` is (value, usual value, miss)."""
-    row, day, seen = b.state[i], b.day[i], b.seen[i]
+    day, seen = b.day[i], b.seen[i]
     x, usual, miss = observed
     slot, hour = when
     at = int(slot)
@@ -267,44 +270,28 @@ def _begin(row, x):
 
 
 @njit(cache=True)
-def _note(b, i, slot):
-    """Note what the next row of series ``i`` may change in its seasons: a slot of the day, and the hour it leaves."""
-    n_notes, row = b.note_at.shape[1], b.state[i]
-    if n_notes > 0:
-        at, hour = int(row[N_ROWS]) % n_notes, int(row[SEASON + s.HOUR])
-        b.note_at[i, at, 0], b.note_at[i, at, 1] = slot, hour
-        b.note_day[i, at, 0], b.note_day[i, at, 1] = b.day[i, slot, 0], b.day[i, slot, 1]
-        b.note_week[i, at] = b.week[i, hour - 1] if hour > 0 else 0
+def take_up(b, i, row):
+    """Lay the state of series ``i`` into one row of 64 bit, float64[N_STATE]."""
+    row[:N_EXACT] = b.levels[i]
+    row[N_EXACT:] = b.scales[i]
 
 
 @njit(cache=True)
-def rewind(series, n_rows, b):
-    """Undo in the seasons what all rows from the ``n_rows``-th on changed, the last first.
+def lay_down(b, i, row):
+    """Keep a row that was worked on as the state of series ``i``."""
+    b.levels[i] = row[:N_EXACT]
+    for j in range(N_EXACT, N_STATE):
+        b.scales[i, j - N_EXACT] = min(max(row[j], -MOST_SCALE), MOST_SCALE)
 
-    Parameters
-    ----------
-    series : int64[n]
-    n_rows : float64[n]
-        How many rows are to stay; no more are to go than the notes reach back.
-    b : BaselineState
+
+@njit(cache=True)
+def judge_and_learn(b, i, row, cell, when, rows_a_day, adapt, out):
+    """Judge one row of series ``i`` by what was known before it, then learn from it; parameters as in ``observe``.
+
+    ``row`` is the state of the series, taken up; ``cell`` is (value, missing cells before it).
     """
-    n_notes = b.note_at.shape[1]
-    for j in range(series.size):
-        i = series[j]
-        for n in range(int(b.state[i, N_ROWS]) - 1, int(n_rows[j]) - 1, -1):
-            at = n % n_notes
-            slot, hour = b.note_at[i, at, 0], b.note_at[i, at, 1]
-            b.day[i, slot, 0], b.day[i, slot, 1] = b.note_day[i, at, 0], b.note_day[i, at, 1]
-            if b.seen[i, slot] < s.MOST_SLOT_ROWS:  # as many rows come again: one that is full will be full
-                b.seen[i, slot] -= 1
-            if hour > 0:
-                b.week[i, hour - 1] = b.note_week[i, at]
-
-
-@njit(cache=True)
-def judge_and_learn(b, i, x, when, gap, rows_a_day, adapt, out):
-    """Judge one row of series ``i`` by what was known before it, then learn from it; parameters as in ``observe``."""
-    row, slot = b.state[i], int(when[0])
+    x, gap = cell
+    slot = int(when[0])
     if row[N_ROWS] == 0.0:
         _begin(row, x)
     usual = _usual(row, b.day[i], b.seen[i], b.week[i], when, rows_a_day)
@@ -312,8 +299,8 @@ def judge_and_learn(b, i, x, when, gap, rows_a_day, adapt, out):
     residuals = _judge(row, slot_scale, usual, x, gap, rows_a_day, out)
     if row[N_ROWS] < WARM_UP_ROWS:
         out[:] = 0.0
-    _note(b, i, slot)
-    _learn_season(b, i, when, (x, usual, residuals[5]), rows_a_day, adapt)
+    note(b, i, int(row[N_ROWS]), slot, int(row[SEASON + s.HOUR]))
+    _learn_season(b, i, row, when, (x, usual, residuals[5]), rows_a_day, adapt)
     b.ring[i, int(row[N_ROWS]) % RING] = x - row[BASE]
     _learn(row, x, residuals, gap, rows_a_day, adapt)
 
@@ -338,6 +325,9 @@ def observe(cells, slots, hours, rows_a_day, adapt, b, out):
         Filled here.
     """
     series, values, gaps = cells
-    for i in range(series.size):
-        when = (slots[i], hours[i])
-        judge_and_learn(b, series[i], values[i], when, gaps[i], rows_a_day[i], adapt[i], out[i])
+    row = np.empty(N_STATE)
+    for n in range(series.size):
+        i, when = series[n], (slots[n], hours[n])
+        take_up(b, i, row)
+        judge_and_learn(b, i, row, (values[n], gaps[n]), when, rows_a_day[n], adapt[n], out[n])
+        lay_down(b, i, row)
