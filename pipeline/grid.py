@@ -75,11 +75,13 @@ class Rewound:
 class Closed:
     """What left the grid in one go: closed cells in waves, and notices of silence.
 
-    Where there are rewound entities, the waves are theirs: all since they were settled, with the late samples.
+    Where there are rewound entities, the waves are theirs: all since they were settled, with the late samples. Rows of
+    ``late`` are entity, event time in ms and row of the record of each sample that came late, taken back or not.
     """
 
     waves: list[Wave]
     silences: list[Silence]
+    late: Ints
     rewound: Rewound | None = None
 
 
@@ -308,7 +310,7 @@ class Grid:
             Silence(int(e), int(what), int(t), int(records[at - first]), int(clock))
             for e, what, t, at, clock in notices
         ]
-        return Closed(list(self._waves(rows, values)), silences)
+        return Closed(list(self._waves(rows, values)), silences, self._out.late[: self._out.used[4]].copy())
 
     def _waves(self, rows: Ints, values: Floats) -> Iterator[Wave]:
         order = np.argsort(rows[:, k.ROW_WAVE], kind="stable")

@@ -258,6 +258,7 @@ class Judge:
                 float(scored.threshold[group]),
                 record,
                 blame,
+                int(wave.gap[rows].sum()),
             )
             change = self._named(self.incidents.judge(evidence, offsets[record]), evidence)
             if change is not None:

@@ -64,6 +64,13 @@ class Life:
     blame: dict[int, float] = field(default_factory=dict)
     outlook: Outlook | None = None
     told: Told | None = None
+    cells: int = 0
+    missing: int = 0
+
+    @property
+    def missing_share(self) -> float:
+        """Of the cells since it began, the share that stayed empty before a later one came; all while silent."""
+        return 1.0 if self.track == "silence" else round(self.missing / max(self.cells + self.missing, 1), 6)
 
 
 @dataclass(frozen=True, slots=True)

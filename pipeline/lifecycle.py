@@ -53,7 +53,8 @@ class IncidentPlan:
 class Evidence:
     """One group's verdict on one entity: what the step showed and which series showed it.
 
-    ``blame`` is (series, contribution) of the step's rows; ``record`` the row of the record that closed it.
+    ``blame`` is (series, contribution) of the step's rows; ``record`` the row of the record that closed it; ``missing``
+    how many cells of its series stayed empty since the last.
     """
 
     entity: int
@@ -62,6 +63,7 @@ class Evidence:
     threshold: float
     record: int
     blame: list[tuple[int, float]] = field(default_factory=list)
+    missing: int = 0
 
 
 class Incidents:
@@ -270,6 +272,8 @@ class Incidents:
 
 def _gather(life: Life, evidence: Evidence, offset: int, is_over: bool, is_calm: bool) -> None:
     life.last_record_offset = offset
+    life.cells += len(evidence.blame)
+    life.missing += evidence.missing if life.steps else 0  # what was missing before it began is not its own
     life.steps += 1
     if is_over:
         life.over, life.under, life.last_over_ms = life.over + 1, 0, evidence.time_ms

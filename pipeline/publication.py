@@ -37,10 +37,10 @@ class Publication:
     narrator: Narrator
     warming_until_ms: int = 0
 
-    def event(self, change: Change) -> CloudEvent:
-        """The event of one change; fixes the incident's identity at its first."""
+    def event(self, change: Change, n_late: int) -> CloudEvent:
+        """The event of one change, with how many samples came late; fixes the incident's identity at its first."""
         self.name(change.life)
-        incident = self._incident(change)
+        incident = self._incident(change, n_late)
         return CloudEvent(
             specversion="1.0",
             id=f"{incident.incident_id}:{incident.revision}",
@@ -58,7 +58,7 @@ class Publication:
             entity = self.narrator.catalog.entities[life.entity][0]
             life.incident_id = incident_id(self.job, entity, life.track, life.started_ms)
 
-    def _incident(self, change: Change) -> Incident:
+    def _incident(self, change: Change, n_late: int) -> Incident:
         life = change.life
         name, entity_class = self.narrator.catalog.entities[life.entity]
         metrics = self.narrator.metrics(life)
@@ -78,7 +78,7 @@ class Publication:
             ended_at=iso_time(life.ended_ms) if life.status == "resolved" else None,
             contributing_metrics=metrics,
             model=msgspec.structs.replace(self.model, threshold=life.threshold),
-            data_quality=DataQuality(warming=life.updated_ms < self.warming_until_ms),
+            data_quality=DataQuality(life.missing_share, n_late, warming=life.updated_ms < self.warming_until_ms),
             source=Source(self.topic, self.partition, life.first_record_offset, life.last_record_offset),
             reason=change.reason,
             forecast=_forecast(life.outlook),

@@ -94,7 +94,8 @@ def empty_rows(n_rows: int, n_notices: int, n_entities: int) -> k.GridRows:
         np.zeros((n_notices, q.N_NOTICE_COLUMNS), np.int64),
         np.zeros((n_entities, 2), np.int64),
         np.zeros(n_rows, np.int64),
+        np.zeros((n_rows, 3), np.int64),
         np.zeros(2 * k.N_LEARN, np.int64),
-        np.zeros(4, np.int64),
+        np.zeros(5, np.int64),
         np.zeros(k.N_FATES, np.int64),
     )

@@ -22,6 +22,7 @@ from pipeline.hindsight import Settling
 from pipeline.image import Axis, Image, Table, digest, laid
 from pipeline.incident import CloudEvent, Entity, Incident, ModelInForce
 from pipeline.judging import Judge, Judged
+from pipeline.lateness import Late, Lateness
 from pipeline.life import Change, Life, by_name
 from pipeline.lifecycle import Incidents
 from pipeline.meaning import Meaning, Past
@@ -41,7 +42,7 @@ class _Told:
     """What of a state is not an array.
 
     Settings in force, lives of incidents, how long to say ``warming``, last points of histograms; of incidents also
-    those that are over, and settled copies; clocks of sources.
+    those that are over, and settled copies; clocks of sources; late samples.
     """
 
     plan: Plan
@@ -51,6 +52,7 @@ class _Told:
     gone: dict[int, list[Life]] = field(default_factory=dict)
     settled: dict[int, list[Settling]] = field(default_factory=dict)
     sources: dict[str, int] = field(default_factory=dict)
+    late: dict[int, Late] = field(default_factory=dict)
 
 
 class PartitionStream:
@@ -82,6 +84,7 @@ class PartitionStream:
         self.catalog = catalog or Catalog(plan.max_series)
         self.meaning = Meaning(self.catalog)
         self.sources = Sources()
+        self.lateness = Lateness()
         self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms, plan.late_steps)
         self.judge = Judge(plan, self.catalog, bundle)
         self._publication = Publication(
@@ -186,7 +189,8 @@ class PartitionStream:
         """The whole state as it stands; valid until the stream moves on."""
         lives, past = list(self.incidents.lives.values()), self.meaning.past
         hindsight = (self.incidents.gone, self.judge.hindsight.settled)
-        told = _Told(self.plan, lives, self._publication.warming_until_ms, past, *hindsight, self.sources.clocks)
+        seen = (self.sources.clocks, self.lateness.known)
+        told = _Told(self.plan, lives, self._publication.warming_until_ms, past, *hindsight, *seen)
         return Image(self.catalog.written(), self.judge.rows(), self._tables(), msgspec.json.encode(told))
 
     @classmethod
@@ -200,7 +204,7 @@ class PartitionStream:
         stream.incidents.lives = {(life.entity, life.track): life for life in told.lives}
         stream.incidents.gone, stream.judge.hindsight.settled = told.gone, told.settled
         stream.meaning.restore(told.past)
-        stream.sources.clocks = told.sources
+        stream.sources.clocks, stream.lateness.known = told.sources, told.late
         stream.warm_until(told.warming_until_ms)
         return stream
 
@@ -214,7 +218,9 @@ class PartitionStream:
         past = {series[s]: point for s, point in self.meaning.past.items()}
         names: dict[Axis, list[str]] = {"series": series, "entity": entities}
         names["bounded"] = [series[s] for s in self.judge.exhaustion.bounded.tolist()]
-        return digest(self.image(), names, [lives, self._publication.warming_until_ms, past, self.sources.clocks])
+        late = {entities[e]: sorted(times.items()) for e, times in self.lateness.known.items()}
+        told = [lives, self._publication.warming_until_ms, past, self.sources.clocks, late]
+        return digest(self.image(), names, told)
 
     def learned(self, name: str, version: str) -> Bundle:
         """What this stream has learned of its series and entities, as a bundle to hand on."""
@@ -267,6 +273,7 @@ class PartitionStream:
         """Judge what left the grid, part after part; events stand in order of their records, then of entities."""
         told: list[tuple[int, str, CloudEvent]] = []
         for closed in parts:
+            self.lateness.hear(closed.late)
             if closed.rewound is not None:
                 told += self._judge_again(closed, closed.rewound, offsets)
                 continue
@@ -274,6 +281,7 @@ class PartitionStream:
                 told += self._judge_wave(wave, offsets, result)
             for silence in closed.silences:
                 told += [self._told(change) for change in self.judge.silence(silence, offsets)]
+        self.lateness.settle()
         result.incidents = [event for *_, event in sorted(told, key=lambda item: item[:2])]
         return result
 
@@ -302,11 +310,16 @@ class PartitionStream:
         for entity, record, before in zip(rewound.entities.tolist(), rewound.records.tolist(), published, strict=True):
             at = (self.grid.watermark_ms(entity), record, offsets[record])
             changes = judge.hindsight.revise(entity, before, at, self._publication.name)
-            told += [self._told(change) for change in changes]
+            told += [self._told(change, record + 1) for change in changes]
         return told
 
-    def _told(self, change: Change) -> tuple[int, str, CloudEvent]:
-        return change.record, self.catalog.entities[change.life.entity][0], self._publication.event(change)
+    def _told(self, change: Change, before: int | None = None) -> tuple[int, str, CloudEvent]:
+        """Put a change into words; what late samples its incident counts came with records before ``before``."""
+        life, record = change.life, change.record
+        half = int(self.grid.view.rhythm_ms[life.entity]) // 2
+        until = life.ended_ms + half if life.ended_ms else 2**62
+        late = self.lateness.count(life.entity, life.started_ms - half, until, record if before is None else before)
+        return record, self.catalog.entities[life.entity][0], self._publication.event(change, late)
 
     def _tables(self) -> dict[str, Table]:
         return {**{f"grid.{name}": table for name, table in self.grid.tables().items()}, **self.judge.tables()}

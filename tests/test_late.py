@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.events import Records
-from pipeline.incident import CloudEvent
+from pipeline.incident import CloudEvent, epoch_ms
+from pipeline.lateness import MOST_TIMES, Lateness
 from pipeline.stream import PartitionStream, Plan, StepResult
 
 T0, STEP = 1_700_000_000_000, 10_000
@@ -251,3 +252,50 @@ def test_another_horizon_is_obeyed_once_there_is_something_settled_to_go_back_to
     stream.obey(replace(PLAN, late_steps=after))
     told = stream.step(records(rows[now:], now))
     assert told.counts.late == (0 if after else 2)
+
+
+def test_an_incident_counts_the_late_samples_of_its_own_time_and_no_others(in_order):
+    rows = in_order[0]
+    before, amid, host_b = place_of(rows, 60), place_of(rows, 104), place_of(rows, 105, "b")
+    _, told = run(moved(moved(moved(rows, host_b, 3), amid, 2), before, 3))
+    (opened, *_), (*_, last) = ([one.data for one in told.incidents if one.data.entity.id == "a"] for _ in range(2))
+    assert (opened.status, opened.data_quality.late_samples) == ("open", 0)
+    assert (last.status, last.data_quality.late_samples) == ("resolved", 2)  # both gauges of one record
+
+
+def test_what_came_too_late_for_the_horizon_counts_as_late_in_its_incident(in_order):
+    rows = in_order[0]
+    _, told = run(moved(rows, place_of(rows, 104), 3), plan=replace(PLAN, late_steps=0))
+    assert told.counts.late == 2
+    assert told.incidents[-1].data.data_quality.late_samples == 2
+
+
+def test_a_revision_by_late_data_counts_the_sample_that_led_to_it(in_order):
+    rows = in_order[0]
+    _, told = run(moved(rows, place_of(rows, 100), 4))
+    (late,) = [event.data for event in told.incidents if event.data.reason == "late_data"]
+    assert late.data_quality.late_samples == 2
+
+
+def test_of_a_long_late_stretch_the_newest_times_are_remembered():
+    lateness, n = Lateness(), 3 * MOST_TIMES
+    for batch in np.array_split(np.random.default_rng(0).permutation(n), 7):
+        lateness.hear(np.array([[4, 1_000 * t, row] for row, t in enumerate(batch)]))
+        first = lateness.count(4, 0, 2**62, 1)
+        assert 1 <= first <= MOST_TIMES
+        lateness.settle()
+    assert sorted(lateness.known[4]) == [1_000 * t for t in range(n - MOST_TIMES, n)]
+    assert lateness.count(4, 1_000 * (n - 10), 2**62, 0) == 10
+    assert lateness.count(5, 0, 2**62, 0) == 0
+
+
+def test_cells_that_stayed_empty_within_an_incident_are_its_missing_share(in_order):
+    rows = in_order[0]
+    lost = {place_of(rows, step) for step in (103, 104, 105)}
+    _, whole = run(rows)
+    _, told = run([row for at, row in enumerate(rows) if at not in lost])
+    assert {one.data.data_quality.missing_share for one in whole.incidents} == {0.0}
+    (opened, *_), (*_, last) = told.incidents, told.incidents
+    assert opened.data.data_quality.missing_share == 0.0
+    n_steps = (epoch_ms(last.data.updated_at) - epoch_ms(last.data.started_at)) // STEP + 1
+    assert last.data.data_quality.missing_share == pytest.approx(6 / (3 * n_steps), abs=0.02)

@@ -21,6 +21,7 @@ from pipeline.kernels.layout import (
     REPLACED,
     STALE,
     STEP,
+    TAKEN_BACK,
     TREATMENT,
     WATERMARK,
 )
@@ -60,15 +61,21 @@ def _take(g, sample, record, trigger, horizon, out):
     s, t, start, x = sample
     e = g.whole[s, ENTITY]
     called_by = g.edges[e, CALLED_BY]
-    if called_by != 0:
-        return call_back(g, s, t, start, x, record, out) if called_by == record + 1 else DEFERRED
+    if called_by != 0 and called_by != record + 1:
+        return DEFERRED
     behind = t < g.entity[e, WATERMARK]
-    if behind and horizon > 0 and reaches(g, e, t, horizon) and is_late(g, s, t):
-        return call_back(g, s, t, start, x, record, out)
-    _advance(g, s, t, trigger, horizon, out)
-    fate = _fill(g, s, t, start, x, trigger, horizon, out)
-    if fate == LATE and not behind and horizon > 0 and reaches(g, e, t, horizon):
-        return call_back(g, s, t, start, x, record, out)
+    late = behind and is_late(g, s, t)
+    if called_by != 0 or (late and horizon > 0 and reaches(g, e, t, horizon)):
+        fate = call_back(g, s, t, start, x, record, out)
+    else:
+        _advance(g, s, t, trigger, horizon, out)
+        fate = _fill(g, s, t, start, x, trigger, horizon, out)
+        if fate == LATE and not behind and horizon > 0 and reaches(g, e, t, horizon):
+            late, fate = True, call_back(g, s, t, start, x, record, out)
+    if fate == LATE or (late and fate == TAKEN_BACK):
+        row = out.used[4]
+        out.late[row, 0], out.late[row, 1], out.late[row, 2] = e, t, record
+        out.used[4] += 1
     return fate
 
 

@@ -65,7 +65,8 @@ class GridRows(NamedTuple):
     """Preallocated room for what leaves the grid in one call; ``used`` counts all but ``counts``.
 
     Rows of ``called`` are an entity to which a late sample came, and the row of its record; ``deferred`` are the
-    positions of later samples of such entities; ``waited`` is scratch for twice the times that teach a rhythm.
+    positions of later samples of such entities; rows of ``late`` are entity, event time and record of each late sample;
+    ``waited`` is scratch for twice the times that teach a rhythm.
     """
 
     rows: npt.NDArray[np.int64]
@@ -73,6 +74,7 @@ class GridRows(NamedTuple):
     notices: npt.NDArray[np.int64]
     called: npt.NDArray[np.int64]
     deferred: npt.NDArray[np.int64]
+    late: npt.NDArray[np.int64]
     waited: npt.NDArray[np.int64]
     used: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
