@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.chaos.rounds import KINDS, run_rounds
 
-WRONG = ("lost", "doubled", "different", "states", "untold")
-ROW = "{:42s} {:>6} {:>5} {:>6} {:>5} {:>7} {:>9} {:>6} {:>6}   {:>11}"
+WRONG = ("lost", "doubled", "different", "states", "untold", "crashed")
+ROW = "{:42s} {:>6} {:>5} {:>6} {:>5} {:>7} {:>9} {:>6} {:>6} {:>7}   {:>11}"
 
 
 def main():

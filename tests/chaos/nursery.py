@@ -43,7 +43,7 @@ def work(request):
         os.setgid(NOBODY)
         os.setuid(NOBODY)
     if request.get("registry"):
-        make_watch(settings, job.serve_model).start()
+        make_watch(settings, job).start()
     if request["models"]:
         threading.Thread(target=offer, args=(job, request["models"]), daemon=True).start()
     job.run()

@@ -68,7 +68,7 @@ class Round:
         self.name = f"chaos-{seed}-{number}"
         self.client = {"bootstrap_servers": broker.start()}
         self.n_partitions = 4 if self.kind == "partitions grow" else 2
-        self.recoveries, self.plan, self.done = [], "", 0
+        self.recoveries, self.plan, self.done, self.crashed = [], "", 0, 0
         self.jobs, self.rekeys = {}, {}  # pid: the nursery that knows it
         self.input = f"{self.name}.samples" if self.kind.startswith("rekey") else self.name
 
@@ -99,7 +99,9 @@ class Round:
         self.send(self.grown(last) if self.kind == "partitions grow" else last)
         self.tend(1.0)
         self.finish(len(rows))
-        return self.judged(rows)
+        verdict = self.judged(rows)
+        verdict["crashed"] += self.crashed
+        return verdict
 
     def slices(self, rows):
         """Thirds in the order of time; with rekey one source is an hour ahead of the other, which catches up last."""
@@ -242,8 +244,10 @@ class Round:
 
     def bury(self):
         for living in (self.jobs, self.rekeys):
-            for pid in [pid for pid, nursery in living.items() if nursery.ended(pid) is not None]:
+            codes = {pid: nursery.ended(pid) for pid, nursery in living.items()}
+            for pid in [pid for pid, code in codes.items() if code is not None]:
                 del living[pid]
+                self.crashed += codes[pid] > 0  # an error of its own: a fault or a signal ends otherwise
 
     def await_end(self):
         until = time.monotonic() + 15
