@@ -16,6 +16,7 @@ from pipeline._version import __version__
 from pipeline.cli.config import default_yaml
 from pipeline.cli.helptext import paragraphs
 from pipeline.cli.main import app, main
+from pipeline.kernels.arrival import push
 from pipeline.settings import load
 
 ROOT = Path(__file__).parents[1]
@@ -206,3 +207,9 @@ def test_a_log_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str], tmp
     code, out, complaint = _run(capsys, "broker", "logs", "--data", str(tmp_path))
     assert (code, out) == (0, "")
     assert complaint.startswith("no log yet at ")
+
+
+def test_warm_keeps_compiled_kernels_for_the_next_start(capsys: pytest.CaptureFixture[str]) -> None:
+    code, said, _ = _run(capsys, "warm")
+    assert (code, said.startswith("compiled in ")) == (0, True)
+    assert list(Path(push.stats.cache_path).glob("arrival.push-*.nbi")) != []

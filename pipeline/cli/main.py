@@ -26,6 +26,7 @@ from pipeline.cli import (
     size,
     train,
     version,
+    warm,
 )
 from pipeline.cli.helptext import dress
 from pipeline.cli.version import Version
@@ -73,6 +74,7 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(config.app, name="config")
 app.add_typer(doctor.app)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(warm.app)
 app.add_typer(size.app)
 app.add_typer(version.app)
 dress(app, GROUPS)
