@@ -32,7 +32,7 @@ DIGITS = 9
 # no incident is made of what happens every other hour of a quiet fleet
 LEAST_THRESHOLD = 0.02
 # weights of the views in the energy, in the order of ``kernels.energy.excess``
-VIEWS = (1.5, 0.5, 1.0, 0.5, 1.0, 0.5, 0.25, 1.0, 0.5)
+VIEWS = (2.0, 0.5, 1.0, 0.5, 1.0, 0.5, 0.25, 1.0, 0.25)
 # share of its range within which a series' step counts as one scale at least
 LEAST_REACH = 0.03
 
