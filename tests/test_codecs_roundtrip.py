@@ -53,6 +53,10 @@ def test_decode_undoes_encode(name: str, given_rows: list[Row]) -> None:
     assert decoded_rows(ENCODERS[name](given_rows)) == (sorted_rows(given_rows), 0)
 
 
+def test_every_format_that_is_written_has_its_round_trip_here() -> None:
+    assert set(ENCODERS) == {"otlp-proto", "otlp-json", "json", "influx", "prometheus-remote-write"}
+
+
 FIELD_NAMES = names('\\\r\n\t\v\f{}[]#".', ("Cs", "Cc", "Z"))
 LINE_NAMES = names('\\\r\n\t\v\f{}[]#"', ("Cs", "Cc", "Z"))
 
