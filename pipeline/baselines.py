@@ -102,7 +102,7 @@ class Features:
         slots = (local % DAY_MS) * (N_SLOTS / DAY_MS)
         adapt = np.where(hold, HELD_ADAPTATION, 1.0)
         cells = (wave.series, wave.value, wave.gap)
-        k.observe(cells, slots, hour_of_week(local), DAY_MS / step_ms, adapt, self._state, out)
+        k.observe(cells, slots, hour_of_week(local), DAY_MS / step_ms, adapt, self._state, np.empty(k.N_ROW), out)
         return out
 
     def expectations(self, series: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

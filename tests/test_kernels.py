@@ -119,18 +119,19 @@ def test_levinson_forecast_equals_the_solved_yule_walker_equations(seed):
     x = np.convolve(rng.normal(size=500), [1, 0.8, 0.3, 0.1])
     cov = np.array([np.mean(x[lag:] * x[: len(x) - lag]) for lag in range(baseline.ORDER + 1)])
     lags = x[: baseline.ORDER].copy()
-    assert baseline.predict(lags, cov) == pytest.approx(naive.predict(lags, cov), rel=1e-9)
+    assert baseline.predict(lags, cov, np.empty(baseline.ORDER)) == pytest.approx(naive.predict(lags, cov), rel=1e-9)
 
 
 def test_a_forecast_without_variance_is_zero():
-    assert baseline.predict(np.zeros(baseline.ORDER), np.zeros(baseline.ORDER + 1)) == 0.0
+    assert baseline.predict(np.zeros(baseline.ORDER), np.zeros(baseline.ORDER + 1), np.empty(baseline.ORDER)) == 0.0
 
 
 def step_into(state, values, t, step_ms=60_000, rows_a_day=1440.0):
     out, slot = np.empty((1, baseline.N_FEATURES)), np.array([(t * step_ms) % 86_400_000 / 900_000.0])
     none, ones = np.zeros(1, np.int64), np.ones(1)
     hour = np.array([t * step_ms // 3_600_000 % season.N_HOURS])
-    baseline.observe((none, values[t : t + 1], none), slot, hour, ones * rows_a_day, ones, state, out)
+    row = np.empty(baseline.N_ROW)
+    baseline.observe((none, values[t : t + 1], none), slot, hour, ones * rows_a_day, ones, state, row, out)
     return out[0]
 
 

@@ -111,7 +111,7 @@ def push(g, n_entities, samples, limits, out):
     for i in range(begin, ids.size):
         if i > 0:
             _look(g, n_entities, (rhythms, least_ms, look_ms), first + i - 1, out)
-        s, t = ids[i], times[i] // 1_000_000
+        s, t = np.int64(ids[i]), times[i] // 1_000_000
         if s < 0 or t > record_times[i] + future_ms or t <= 0:
             out.counts[REFUSED] += 1
         elif kinds[i] & STALE or not np.isfinite(values[i]):
@@ -160,7 +160,7 @@ def resume(g, samples, deferred, horizon, first, out):
     """Take the samples that were deferred because their entities had to be replayed first; parameters as in push."""
     ids, times, starts, values, _, _, _, records = samples
     for i in deferred:
-        s, t = ids[i], times[i] // 1_000_000
+        s, t = np.int64(ids[i]), times[i] // 1_000_000
         sample = (s, t, _start(g, s, t, starts[i]), values[i])
         _count(_take(g, sample, records[i], first + i, horizon, out), i, out)
 

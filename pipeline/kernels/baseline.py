@@ -19,6 +19,7 @@ import numpy.typing as npt
 from numba import njit
 
 from pipeline.kernels import season as s
+from pipeline.kernels.layout import LEAN
 from pipeline.kernels.notes import note
 
 ORDER = 4
@@ -50,6 +51,7 @@ EXPECTED, N_EXACT = BASE + 1, BASE + 2
 LAGS = N_EXACT + 14
 SEASON = LAGS + ORDER
 N_STATE = SEASON + s.N_SEASON_STATE
+N_ROW = N_STATE + ORDER  # of a row that is worked on
 # the largest scale that 32 bit hold
 MOST_SCALE = 3e38
 
@@ -75,14 +77,16 @@ class BaselineState(NamedTuple):
     note_week: npt.NDArray[np.int16]
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _weight(n, half_life, gap):
     """Weight of the newest row after ``gap`` missing ones: a plain mean until it knows more than half_life says."""
+    if gap == 0:  # as it mostly is; then this is a power of constants, which the compiler works out
+        return max(1.0 - 0.5 ** (1.0 / half_life), 1.0 / (n + 2.0))
     return max(1.0 - 0.5 ** ((1.0 + gap) / half_life), 1.0 / (n + 2.0))
 
 
-@njit(cache=True)
-def predict(lags, cov):
+@njit(**LEAN)
+def predict(lags, cov, phi):
     """One-step forecast from EW autocovariances by Levinson-Durbin recursion (Brockwell & Davis, 1991, 5.2).
 
     Parameters
@@ -91,30 +95,29 @@ def predict(lags, cov):
         Latest deviation first.
     cov : float64[ORDER + 1]
         Autocovariances at lags 0 to ORDER.
+    phi : float64[ORDER]
+        Overwritten with the coefficients.
     """
     error = cov[0] * 1.01
     if error <= 0.0:
         return 0.0
-    phi = np.zeros(ORDER)
-    old = np.zeros(ORDER)
     for m in range(ORDER):
         acc = cov[m + 1]
         for j in range(m):
-            acc -= old[j] * cov[m - j]
+            acc -= phi[j] * cov[m - j]
         reflection = min(0.999, max(-0.999, acc / error))
+        for j in range((m + 1) // 2):
+            a, b = phi[j], phi[m - 1 - j]
+            phi[j], phi[m - 1 - j] = a - reflection * b, b - reflection * a
         phi[m] = reflection
-        for j in range(m):
-            phi[j] = old[j] - reflection * old[m - 1 - j]
         error *= 1.0 - reflection * reflection
-        for j in range(m + 1):
-            old[j] = phi[j]
     forecast = 0.0
     for j in range(ORDER):
         forecast += phi[j] * lags[j]
     return forecast
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _remember(row, deviation, weight):
     """Shift a deviation into lags and autocovariances, winsorised so that one spike does not teach a rhythm."""
     limit = 6.0 * MAD * row[AWAY_SCALE]
@@ -127,7 +130,7 @@ def _remember(row, deviation, weight):
     row[LAGS] = clipped
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _usual(row, day, seen, week, when, rows_a_day):
     """What hour of the day and of the week say of a row; the slow level where they are mute, and all the first day."""
     slot, hour = when
@@ -136,27 +139,27 @@ def _usual(row, day, seen, week, when, rows_a_day):
     return s.of_day(row[BASE], day, seen, slot, row[SLOW]) + s.of_week(row[SEASON:], week, hour)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _restless(row):
     """From 0, for a series that changes every other row at most or was hardly seen, to 1 for one that always does."""
     changing = 2.0 * row[N_CHANGES] / (row[N_ROWS] + 1.0) - 1.0
     return max(0.0, changing) * min(1.0, row[N_CHANGES] / MANY_CHANGES)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _floor(row):
     """Below it no scale means anything: a share of the range, half a quantum, and what 64 bits can tell apart."""
     floor = max(FLOOR_SHARE * (row[HI] - row[LO]), QUANTUM_SHARE * row[QUANTUM] * _restless(row))
     return max(floor, 1e-14 * max(abs(row[HI]), abs(row[LO])), 1e-12)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _at_this_hour(deviation, away):
     """A deviation from a level, as far as the hour does not explain it."""
     return min(max(deviation, -abs(away)), abs(away))
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _beyond(row, floor):
     """Signed distance of the middle level from the borders, in widths of the band between them; 0 within."""
     band = max(row[UPPER] - row[LOWER], 2.0 * floor)
@@ -164,7 +167,7 @@ def _beyond(row, floor):
     return _at_this_hour(beyond, row[MID_AWAY]) / band
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
     """Write the features of one row from what was known before it; returns the residuals that update it.
 
@@ -178,7 +181,7 @@ def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
     out[SHORT] = near * patience / max(MAD * row[NEAR_SCALE], floor)
     out[LEVEL] = _at_this_hour(slow, away) / max(MAD * row[SLOW_SCALE], floor)
     out[DAY_LEVEL] = _at_this_hour(over_day, away) / max(MAD * row[DAY_SCALE], floor)
-    miss = away - predict(row[LAGS : LAGS + ORDER], row[COV : COV + ORDER + 1])
+    miss = away - predict(row[LAGS : LAGS + ORDER], row[COV : COV + ORDER + 1], row[N_STATE:])
     scale = row[MISS_SCALE]
     if not np.isnan(slot_scale):
         scale = 0.5 * (scale + slot_scale)
@@ -197,7 +200,7 @@ def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
     return fast, near, slow, over_day, away, miss
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _learn_borders(row, adapt):
     """Asymmetric least squares (Newey & Powell, 1987): quick outwards, slow inwards, so both stay near extremes."""
     pull = adapt * max(1.0 - 0.5 ** (1.0 / BORDER), min(0.5, BORDER_WARM_UP / (row[N_ROWS] + 1.0)))
@@ -206,7 +209,7 @@ def _learn_borders(row, adapt):
     row[LOWER] += pull * below * (1.0 if below < 0.0 else BORDER_RETURN)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _learn_changes(row, x):
     """Count the run of equal values, or end it; the least change that a series makes is its quantum."""
     change = abs(x - row[LAST_VALUE])
@@ -221,7 +224,7 @@ def _learn_changes(row, x):
         row[N_CHANGES] += 1.0
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _learn(row, x, residuals, gap, rows_a_day, adapt):
     """Update every level and scale of one series with a judged row; ``adapt`` < 1 slows them during an incident."""
     fast, near, slow, over_day, away, miss = residuals
@@ -238,7 +241,8 @@ def _learn(row, x, residuals, gap, rows_a_day, adapt):
     row[AWAY_SCALE] += long * (abs(away) - row[AWAY_SCALE])
     row[OFFSET_SCALE] += adapt * _weight(n, OFFSET_MEMORY, 0) * (abs(row[OFFSET]) - row[OFFSET_SCALE])
     if gap >= ORDER:
-        row[LAGS : LAGS + ORDER] = 0.0
+        for j in range(LAGS, LAGS + ORDER):
+            row[j] = 0.0
     _remember(row, away, long)
     row[FAST] += _weight(n, 1.0, gap) * fast
     row[NEAR] += _weight(n, NEAR_LEVEL, gap) * near
@@ -249,7 +253,7 @@ def _learn(row, x, residuals, gap, rows_a_day, adapt):
     row[N_ROWS] = n + 1.0
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _learn_season(b, i, row, when, observed, rows_a_day, adapt):
     """Let the hour of the day and of the week learn a judged row; ``observed`` is (value, usual value, miss)."""
     day, seen = b.day[i], b.seen[i]
@@ -262,33 +266,36 @@ def _learn_season(b, i, row, when, observed, rows_a_day, adapt):
     seen[at] = s.learn_day(day[at], int(seen[at]), x - row[BASE], miss, rows_a_day, adapt)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _begin(row, x):
     """Start a series at its first value, with scales that say nothing yet."""
     row[LO] = row[HI] = row[FAST] = row[SLOW] = row[DAY] = row[LAST_VALUE] = row[EXPECTED] = row[BASE] = x
     row[MID] = row[LOWER] = row[UPPER] = row[NEAR] = x
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def take_up(b, i, row):
-    """Lay the state of series ``i`` into one row of 64 bit, float64[N_STATE]."""
-    row[:N_EXACT] = b.levels[i]
-    row[N_EXACT:] = b.scales[i]
+    """Lay the state of series ``i`` into the head of a row of 64 bit, float64[N_STATE or more]."""
+    for j in range(N_EXACT):
+        row[j] = b.levels[i, j]
+    for j in range(N_EXACT, N_STATE):
+        row[j] = b.scales[i, j - N_EXACT]
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def lay_down(b, i, row):
     """Keep a row that was worked on as the state of series ``i``."""
-    b.levels[i] = row[:N_EXACT]
+    for j in range(N_EXACT):
+        b.levels[i, j] = row[j]
     for j in range(N_EXACT, N_STATE):
         b.scales[i, j - N_EXACT] = min(max(row[j], -MOST_SCALE), MOST_SCALE)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def judge_and_learn(b, i, row, cell, when, rows_a_day, adapt, out):
     """Judge one row of series ``i`` by what was known before it, then learn from it; parameters as in ``observe``.
 
-    ``row`` is the state of the series, taken up; ``cell`` is (value, missing cells before it).
+    ``row``, float64[N_ROW], is the state of the series, taken up, and scratch; ``cell`` is (value, cells missed).
     """
     x, gap = cell
     slot = int(when[0])
@@ -298,15 +305,16 @@ def judge_and_learn(b, i, row, cell, when, rows_a_day, adapt, out):
     slot_scale = b.day[i, slot, s.SLOT_SCALE] if b.seen[i, slot] > 0 else np.nan
     residuals = _judge(row, slot_scale, usual, x, gap, rows_a_day, out)
     if row[N_ROWS] < WARM_UP_ROWS:
-        out[:] = 0.0
+        for j in range(N_FEATURES):
+            out[j] = 0.0
     note(b, i, int(row[N_ROWS]), slot, int(row[SEASON + s.HOUR]))
     _learn_season(b, i, row, when, (x, usual, residuals[5]), rows_a_day, adapt)
     b.ring[i, int(row[N_ROWS]) % RING] = x - row[BASE]
     _learn(row, x, residuals, gap, rows_a_day, adapt)
 
 
-@njit(cache=True)
-def observe(cells, slots, hours, rows_a_day, adapt, b, out):
+@njit(**LEAN)
+def observe(cells, slots, hours, rows_a_day, adapt, b, row, out):
     """Judge rows against their baselines, then learn from them.
 
     Parameters
@@ -321,11 +329,12 @@ def observe(cells, slots, hours, rows_a_day, adapt, b, out):
     adapt : float64[n]
         Factor on every long memory: 1, or less while an incident asks to wait.
     b : BaselineState
+    row : float64[N_ROW]
+        Overwritten.
     out : float64[n, N_FEATURES]
         Filled here.
     """
     series, values, gaps = cells
-    row = np.empty(N_STATE)
     for n in range(series.size):
         i, when = series[n], (slots[n], hours[n])
         take_up(b, i, row)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from numba import njit
 
+from pipeline.kernels.layout import LEAN
 from pipeline.kernels.season import MOST_SLOT_ROWS
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def note(b, i, n, slot, hour):
     """Note what the n-th row of series ``i`` may change: a slot of the day, and the hour that it may leave."""
     n_notes = b.note_at.shape[1]
@@ -23,7 +24,7 @@ def note(b, i, n, slot, hour):
         b.note_week[i, at] = b.week[i, hour - 1] if hour > 0 else 0
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def undo(series, had, stay, b):
     """Undo what all rows from the ``stay``-th on changed, the last first.
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pipeline.kernels.layout import LEAN
+
 N_SLOTS, N_HOURS = 96, 168
 PROFILE, SLOT_SCALE = range(2)
 # rows counted of a slot: more would say no more
@@ -29,7 +31,7 @@ WEEK_MISS_DAYS = 3.0
 STEPS, ONE_UNIT, MOST = 512.0, 8_192.0, 32_767.0
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def of_day(base, day, seen, slot, otherwise):
     """What the day's profile says at a fractional slot, straight between slot centres; ``otherwise`` where it is mute.
 
@@ -45,7 +47,7 @@ def of_day(base, day, seen, slot, otherwise):
     return base + day[own, PROFILE] if seen[own] > 0 else otherwise
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def of_week(s, week, hour):
     """What an hour of the week adds to the day's profile; 0 where it is unknown or the week is not worth believing."""
     if s[WEEK_MISS] >= WEEK_WORTH * s[DAY_MISS]:
@@ -53,7 +55,7 @@ def of_week(s, week, hour):
     return s[UNIT] * in_units(week[hour])
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def in_units(code):
     """The number that 16 bits stand for, to 0.07 %."""
     if code == 0:
@@ -62,7 +64,7 @@ def in_units(code):
     return size if code > 0 else -size
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def code_of(units):
     """The 16 bits that stand for a number; never 0, which stands for nothing."""
     size = abs(units)
@@ -71,7 +73,7 @@ def code_of(units):
     return np.int16(steps if units >= 0.0 else -steps)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def learn_day(slot, n_seen, x, miss, rows_a_day, adapt):
     """Move the profile of one slot of the day, and the scale of the misses in it; returns its new count of rows."""
     slot_rows = max(1.0, rows_a_day / N_SLOTS)
@@ -83,7 +85,7 @@ def learn_day(slot, n_seen, x, miss, rows_a_day, adapt):
     return min(n_seen + 1, MOST_SLOT_ROWS)
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def learn_week(s, week, hour, away, rows_a_day, adapt):
     """Gather what a row adds to the day's profile; when its hour is over, move what is known of that hour."""
     if s[HOUR] != hour + 1.0:
@@ -98,7 +100,7 @@ def learn_week(s, week, hour, away, rows_a_day, adapt):
     s[HOUR_SUM] += away
 
 
-@njit(cache=True)
+@njit(**LEAN)
 def _take_in(s, week, hour, mean, adapt):
     """Put an hour's mean into 16 bit; the first that is not 0 is the unit of all."""
     if s[UNIT] == 0.0:
