@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 from judging import T0, assert_same, mutated, records_of
 from wire import NAMES, WIRE
@@ -196,3 +198,39 @@ def test_a_line_without_time_has_its_records(judged: list[bytes]) -> None:
         found = decode(records_of([b"m,host=a v=1\nm,host=a v=2 1700000001\n"]), catalog)
         assert found.samples.time.tolist() == [T0, T0 + 10**9]
     assert len(judged) == 1
+
+
+OTHERS = [
+    b'{"fields":{"v":1},"name":"m","tags":{"host":"a"},"timestamp":1700000000}',
+    b'{"metric":"m","value":1,"entity":"a","timestamp":1700000000,"fields":{},"name":"n"}',
+    b'{"metric":"m","value":1,"entity":"a","timestamp":1700000000,"metrics":[]}',
+    b'[{"metric":"m","value":1,"entity":"a","timestamp":1700000000},'
+    b'{"metric":"m","value":1,"entity":"a","timestamp":1700000000,"metricset":{"name":"n"},"@timestamp":"2023"}]',
+    b'{"metric":"m","value":1,"entity":"a","timestamp":1700000000,"metricset":{"name":"n"},"@timestamp":"2023"}',
+    b'{"labels":{"host":"a"},"name":"m","timestamp":"2023-11-14T22:13:20Z","value":"1"}',
+    b'{"a":1}',
+    b"{",
+]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_follows_plain_json_is_told_apart_as_if_it_came_alone(seed: int) -> None:
+    captured = [read_capture(WIRE / f"{name}.jsonl.gz").values[:15] for name in NAMES]
+    values = [value for some in [*captured, OBJECTS, ODD_OBJECTS, OTHERS, LINES] for value in some if value]
+    chance, together, alone = random.Random(seed), Catalog(), Catalog()
+    for _ in range(3):
+        chance.shuffle(values)
+        mixed = [one for value in values for one in (KNOWN, value)]
+        found = decode(records_of(mixed), together)
+        apart = [decode(records_of([one]), alone) for one in mixed]
+        assert found.by_format == dict(sum((Counter(one.by_format) for one in apart), Counter()))
+        ids = np.concatenate([one.samples.series_id for one in apart])
+        names = [
+            [catalog.identities[s] for s in some]
+            for catalog, some in ((together, found.samples.series_id), (alone, ids))
+        ]
+        assert names[0] == names[1]
+        assert [one.reason for one in found.rejected] == [one.reason for part in apart for one in part.rejected]
+        told = [(row.time, row.value, row.kind) for row in (found.samples, *(one.samples for one in apart))]
+        for column, *parts in zip(*told, strict=True):
+            assert column.tobytes() == np.concatenate(parts).tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from pipeline.codecs import (
     telegraf_json,
 )
 from pipeline.codecs.buckets import Distribution
-from pipeline.codecs.probes import format_of
+from pipeline.codecs.probes import format_of, names_another
 from pipeline.codecs.walk import WALKED, Run
 from pipeline.codecs.writer import Hopeless, SampleWriter
 from pipeline.dialect import DEFAULT, Dialect
@@ -64,6 +65,7 @@ _CODECS: tuple[Codec, ...] = (
 )
 CODECS: dict[str, Codec] = {codec.NAME: codec for codec in _CODECS}
 FORMATS: tuple[str, ...] = tuple(CODECS)
+PLAIN = plain_json.NAME
 MAX_RECORD_BYTES = 32 * 2**20  # what a sender sends is below 1 MB; a compressed batch can unfold to anything
 
 
@@ -123,28 +125,13 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
     ValueError
         If a format name is unknown.
     """
-    allowed = _allowed(records.topic, formats, dialect)
-    out, by_format = SampleWriter(catalog, dialect), dict[str, int]()
-    run = Run(records, out, _read)
-    for row, value in enumerate(records.values):
-        if not value or value.isspace():
-            continue
-        out.record = row
-        name = _format(value, allowed, out)
-        if name is None:
-            continue
-        by_format[name] = by_format.get(name, 0) + 1
-        if name in WALKED:
-            run.take(name, row)
-            continue
-        run.finish()
-        out.record = row
-        _read(name, value, out, records.times[row])
-    run.finish()
+    reading = _Reading(records, SampleWriter(catalog, dialect), _allowed(records.topic, formats, dialect))
+    reading.read()
+    out = reading.out
     return Decoded(
         samples=out.batch(),
         rejected=_rejected(records, out),
-        by_format=by_format,
+        by_format=dict(+reading.by_format),
         refused=out.refused,
         skipped=out.skipped,
         clocks=out.clocks,
@@ -154,18 +141,58 @@ def decode(records: Records, catalog: Catalog, formats: Sequence[str] = (), dial
     )
 
 
-def _format(value: bytes, allowed: tuple[str, ...], out: SampleWriter) -> str | None:
-    """Name of a record's format; None, and the record is rejected, where it has none that is allowed."""
-    if len(value) > MAX_RECORD_BYTES:
-        out.reject("too_large", f"{len(value)} bytes")
-        return None
-    name = allowed[0] if len(allowed) == 1 else format_of(value, out.dialect)
-    if name is None:
-        out.reject("unknown_format", f"begins with {value[:24]!r}")
-    elif allowed and name not in allowed:
-        out.reject("unexpected_format", f"{name}, where {', '.join(allowed)} are expected")
-        return None
-    return name
+class _Reading:
+    """One batch on its way through the codecs."""
+
+    def __init__(self, records: Records, out: SampleWriter, allowed: tuple[str, ...]) -> None:
+        self._records, self._allowed = records, allowed
+        self.out, self.by_format = out, Counter[str]()
+
+    def read(self) -> None:
+        run, last = Run(self._records, self.out, self._judge), None
+        for row, value in enumerate(self._records.values):
+            # Where one was plain JSON the next will be: the walk takes nothing else for it, and asks if it is not sure.
+            if value and last == PLAIN and value.startswith(b"{") and len(value) <= MAX_RECORD_BYTES:
+                name: str | None = PLAIN
+            elif not value or value.isspace():
+                continue
+            else:
+                self.out.record = row
+                name = self._format(value)
+            if name is None:
+                continue
+            self.by_format[name] += 1
+            last = name
+            if name in WALKED:
+                run.take(name, row)
+                continue
+            run.finish()
+            self.out.record = row
+            _read(name, value, self.out, self._records.times[row])
+        run.finish()
+
+    def _judge(self, guess: str, value: bytes, time_ms: int) -> bool:
+        """Read what the walk could not; tells whether the record may be known by its bytes from now on."""
+        name = self._format(value)
+        self.by_format[guess] -= 1
+        if name is not None:
+            self.by_format[name] += 1
+            _read(name, value, self.out, time_ms)
+        return name == guess and not (name == PLAIN and names_another(value))
+
+    def _format(self, value: bytes) -> str | None:
+        """Name of a record's format; None, and the record is rejected, where it has none that is allowed."""
+        allowed = self._allowed
+        if len(value) > MAX_RECORD_BYTES:
+            self.out.reject("too_large", f"{len(value)} bytes")
+            return None
+        name = allowed[0] if len(allowed) == 1 else format_of(value, self.out.dialect)
+        if name is None:
+            self.out.reject("unknown_format", f"begins with {value[:24]!r}")
+        elif allowed and name not in allowed:
+            self.out.reject("unexpected_format", f"{name}, where {', '.join(allowed)} are expected")
+            return None
+        return name
 
 
 def _read(name: str, value: bytes, out: SampleWriter, record_time_ms: int) -> None:

@@ -24,7 +24,7 @@ from pipeline.codecs.samples import MAGIC
 from pipeline.dialect import Dialect
 from pipeline.errors import CodecError
 
-__all__ = ["format_of"]
+__all__ = ["format_of", "names_another"]
 
 _HEAD_BYTES = 4096
 _RESOURCE_METRICS, _RESOURCE_FIELDS = 0x0A, (0x0A, 0x12, 0x1A)  # resource, scope metrics, schema URL: any may be first
@@ -68,6 +68,7 @@ _KEYS: tuple[tuple[str, frozenset[str]], ...] = (
     ("json", frozenset({"metric", "value"})),
     ("prometheus-adapter", frozenset({"labels", "name", "value"})),
 )
+_OTHERS = re.compile(rb'"(?:resourceMetrics|dstypes|fields|metrics|metricset)"')
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
@@ -86,6 +87,11 @@ def format_of(value: bytes, dialect: Dialect) -> str | None:
     if value[start : start + 1] in (b"{", b"["):
         return "prometheus-text" if _PROMETHEUS_QUOTED.match(value, start) else _json_format(value, dialect)
     return "json-mapped" if value.startswith(_COOKIE, start) else _line_format(value[start : start + _HEAD_BYTES])
+
+
+def names_another(value: bytes) -> bool:
+    """Whether a name by which another JSON format is known stands anywhere in the bytes; without one it is plain."""
+    return _OTHERS.search(value) is not None
 
 
 def _glance(value: bytes) -> str | None:

@@ -35,7 +35,7 @@ WHOLE_COLUMNS, WHOLE_METRIC = 5, 3
 MOST_ROWS = 1 << 16  # of samples between two hand-overs
 NOTHING = Taught(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.uint8))
 
-Judge = Callable[[str, bytes, SampleWriter, int], None]
+Judge = Callable[[str, bytes, int], bool]
 
 
 class Run:
@@ -48,7 +48,8 @@ class Run:
     out
         Where samples and rejections go.
     judge
-        Reads the current record, given its format, bytes and timestamp (ms), by the format's own decoder.
+        Reads the current record by its format's own decoder, given what it was taken for, its bytes and timestamp (ms);
+        tells whether the walk may learn from it.
     """
 
     def __init__(self, records: Records, out: SampleWriter, judge: Judge) -> None:
@@ -84,8 +85,8 @@ class Run:
             if at < len(rows) and not lacks_room:
                 before = (len(out), out.refused, len(out.distributions))
                 out.record = rows[at]
-                self._judge(names[at], values[at], out, times[rows[at]])
-                if rows[at] not in out.rejections and len(out) > before[0] and out.refused == before[1]:
+                may_learn = self._judge(names[at], values[at], times[rows[at]])
+                if may_learn and rows[at] not in out.rejections and len(out) > before[0] and out.refused == before[1]:
                     one = _batch(values[at : at + 1], [times[rows[at]]], names[at : at + 1])
                     _learn(one, out, before[0], before[2])
                 at += 1
