@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.codecs.units import unit_of
 from pipeline.errors import InputError
 from pipeline.events import Kind, SampleBatch, SeriesIdentity
 from pipeline.recordings import Recording, epoch_ns, recording
@@ -113,7 +114,7 @@ def send(samples: pd.DataFrame, stream: PartitionStream) -> Iterator[StepResult]
 def _series_ids(samples: pd.DataFrame, stream: PartitionStream) -> npt.NDArray[np.int32]:
     which, names = pd.factorize(pd.MultiIndex.from_frame(samples[["entity", "metric", "labels"]]))
     ids = [
-        stream.catalog.series_id(SeriesIdentity(entity, ENTITY_CLASS, metric, _labels(labels)))
+        stream.catalog.series_id(SeriesIdentity(entity, ENTITY_CLASS, metric, _labels(labels), unit_of(metric)))
         for entity, metric, labels in names
     ]
     return np.array(ids, np.int32)[which]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.bundle import Bundle
+from pipeline.codecs.units import unit_of
 from pipeline.events import SampleBatch, SeriesIdentity
 from pipeline.incident import CloudEvent
 from pipeline.recordings import Recording, recording
@@ -124,11 +125,16 @@ def run_through(
 
 
 def series_ids(stream: PartitionStream, recordings: Sequence[Recording]) -> list[npt.NDArray[np.int32]]:
-    """Ids of each recording's metrics; -1 where the quota is full."""
+    """Ids of each recording's metrics, with the units that their names tell; -1 where the quota is full."""
     return [
-        np.array([stream.catalog.series_id(SeriesIdentity(one.entity, ENTITY_CLASS, m)) for m in one.metrics], np.int32)
+        np.array([stream.catalog.series_id(_identity(one.entity, metric)) for metric in one.metrics], np.int32)
         for one in recordings
     ]
+
+
+def _identity(entity: str, metric: str) -> SeriesIdentity:
+    """Of a column, which may be named with its labels as in events: ``disk.used{device=vda}``."""
+    return SeriesIdentity(entity, ENTITY_CLASS, metric, (), unit_of(metric.partition("{")[0]))
 
 
 def _samples(one: Recording, ids: npt.NDArray[np.int32], rows: Ints, records: Ints) -> SampleBatch:

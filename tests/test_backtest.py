@@ -6,10 +6,13 @@ import pandas as pd
 import pytest
 
 import pipeline.replay as module
+from pipeline.codecs.encode import ENCODERS
+from pipeline.codecs.replay import of_recording
 from pipeline.errors import InputError
+from pipeline.events import Records
 from pipeline.recordings import read_recordings, recording
 from pipeline.replay import replay, train
-from pipeline.stream import Plan
+from pipeline.stream import PartitionStream, Plan
 
 N = 900
 
@@ -110,3 +113,23 @@ def test_files_that_are_no_recording_are_refused_with_their_name(tmp_path):
     frame.to_parquet(tmp_path / "x.parquet")
     with pytest.raises(InputError, match="another table about x"):
         read_recordings([tmp_path])
+
+
+def test_a_table_is_judged_with_the_units_of_the_records_that_send_makes_of_it():
+    rng, n = np.random.default_rng(4), 1_600
+    used, latency = 0.5 + 0.004 * rng.normal(size=n), 20 + rng.normal(size=n)
+    used[1_000:1_020] += 0.3
+    latency[1_300:1_320] += 60.0
+    frame = pd.DataFrame({"disk.utilization": used, "requests.latency_ms": latency})
+    frame.insert(0, "timestamp", pd.date_range("2026-01-01", periods=n, freq="min", tz="UTC"))
+    one = recording(frame, "db-03")
+    sent = list(of_recording(one, ENCODERS["otlp-proto"]))
+    times, keys, values = (list(column) for column in zip(*sent, strict=True))
+    live = PartitionStream(Plan(), "t", 0).step(Records("t", 0, list(range(n)), times, keys, values)).incidents
+    told = replay([one], Plan()).incidents
+    plain = [[msgspec.to_builtins(event) for event in events] for events in (live, told)]
+    for event in (*plain[0], *plain[1]):
+        del event["data"]["source"]
+    assert plain[0] == plain[1][: len(live)]
+    assert any(" % " in event.data.title for event in live)
+    assert any(" ms since" in event.data.title for event in live)
