@@ -168,9 +168,9 @@ def test_a_late_sample_that_changes_the_verdict_is_one_revision(in_order):
     assert len(late) == 1
     (opened, *_) = straight.incidents
     assert late[0].data.started_at == opened.data.started_at != told.incidents[0].data.started_at
-    assert late[0].id == f"{told.incidents[0].data.incident_id}:2"
     assert late[0].type == "foreshock.incident.updated.v1"
-    assert len({event.data.incident_id for event in told.incidents}) == 1
+    incident_id = told.incidents[0].data.incident_id
+    assert [event.id for event in told.incidents] == [f"{incident_id}:{n + 1}" for n in range(len(told.incidents))]
 
 
 def test_a_late_sample_that_changes_no_verdict_is_no_revision(in_order):
