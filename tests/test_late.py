@@ -167,7 +167,8 @@ def test_a_late_sample_that_changes_the_verdict_is_one_revision(in_order):
     late = [event for event in told.incidents if event.data.reason == "late_data"]
     assert len(late) == 1
     (opened, *_) = straight.incidents
-    assert late[0].data.started_at == opened.data.started_at != told.incidents[0].data.started_at
+    assert late[0].data.started_at == opened.data.started_at
+    assert late[0].data.score == opened.data.score != told.incidents[0].data.score
     assert late[0].type == "foreshock.incident.updated.v1"
     incident_id = told.incidents[0].data.incident_id
     assert [event.id for event in told.incidents] == [f"{incident_id}:{n + 1}" for n in range(len(told.incidents))]
