@@ -163,6 +163,31 @@ def test_only_kernels_use_numba() -> None:
     assert {user for user in users if "/kernels/" not in user} == set()
 
 
+def asked_of_modules(file: Path) -> Iterator[tuple[str, str]]:
+    """(module, name) that a file imports, or asks of a module that it imported."""
+    tree, known = parsed(file), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((node.module, one.name) for one in node.names)
+            known |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in known:
+            yield known[node.value.id], node.attr
+
+
+def test_a_kernel_without_a_door_for_python_is_called_by_kernels_only() -> None:
+    kernels = [file for file in SOURCES if file.parent.name == "kernels"]
+    closed = {
+        (name_of(file)[:-3].replace("/", "."), function.name)
+        for file in kernels
+        for function in functions(file)
+        if any(re.search("INNER|njit_part", ast.unparse(decorator)) for decorator in function.decorator_list)
+    }
+    assert len(closed) > 50
+    callers = {one for file in {*SOURCES, *TESTS} - {*kernels} for one in asked_of_modules(file)}
+    assert closed & callers == set()
+
+
 def test_a_public_name_is_in_all() -> None:
     for file in SOURCES:
         names = [node for node in parsed(file).body if isinstance(node, ast.Assign) and "__all__" in ast.unparse(node)]

@@ -13,6 +13,7 @@ from pipeline.kernels.layout import (
     DUE,
     ENTITY,
     FIRST,
+    INNER,
     LATE,
     LEAN,
     NON_FINITE,
@@ -28,7 +29,7 @@ from pipeline.kernels.layout import (
 from pipeline.kernels.silence import CHECKED, FLOW, NOW, PAUSE_MS, RECORD_TIME, find_silent, hear, tick_clock
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _advance(g, s, t, trigger, horizon, out):
     """Let a sample's time move its entity's watermark, which may close cells, and settle the entity now and then."""
     e = g.whole[s, ENTITY]
@@ -44,7 +45,7 @@ def _advance(g, s, t, trigger, horizon, out):
         settle(g, e, t, out)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _fill(g, s, t, start, x, trigger, horizon, out):
     """Put a sample into its cell, and into the log if it changed it."""
     if g.whole[s, STEP] == 0:
@@ -55,7 +56,7 @@ def _fill(g, s, t, start, x, trigger, horizon, out):
     return fate
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _take(g, sample, record, trigger, horizon, out):
     """Take one heard sample; returns what became of it, DEFERRED if its entity is to be replayed first."""
     s, t, start, x = sample
@@ -131,13 +132,13 @@ def push(g, n_entities, samples, limits, out):
     return ids.size
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _start(g, s, t, start_ns):
     """When the interval of a sample began, in ms as the log gives it back; of a gauge nobody asks."""
     return np.int64(0) if g.kinds[s] & TREATMENT == 0 else began(t, ago(t, start_ns // 1_000_000))
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _count(fate, i, out):
     if fate == DEFERRED:
         out.deferred[out.used[3]] = i
@@ -146,7 +147,7 @@ def _count(fate, i, out):
         out.counts[fate] += 1
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _look(g, n_entities, limits, trigger, out):
     """Look who is missed, if the partition clock has moved enough since the last look."""
     rhythms, least_ms, look_ms = limits

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from numba import njit
 
 from pipeline.kernels import season as s
-from pipeline.kernels.layout import LEAN
+from pipeline.kernels.layout import INNER, LEAN
 from pipeline.kernels.notes import note
 
 ORDER = 4
@@ -77,7 +77,7 @@ class BaselineState(NamedTuple):
     note_week: npt.NDArray[np.int16]
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _weight(n, half_life, gap):
     """Weight of the newest row after ``gap`` missing ones: a plain mean until it knows more than half_life says."""
     if gap == 0:  # as it mostly is; then this is a power of constants, which the compiler works out
@@ -117,7 +117,7 @@ def predict(lags, cov, phi):
     return forecast
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _remember(row, deviation, weight):
     """Shift a deviation into lags and autocovariances, winsorised so that one spike does not teach a rhythm."""
     limit = 6.0 * MAD * row[AWAY_SCALE]
@@ -130,7 +130,7 @@ def _remember(row, deviation, weight):
     row[LAGS] = clipped
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _usual(row, day, seen, week, when, rows_a_day):
     """What hour of the day and of the week say of a row; the slow level where they are mute, and all the first day."""
     slot, hour = when
@@ -139,27 +139,27 @@ def _usual(row, day, seen, week, when, rows_a_day):
     return s.of_day(row[BASE], day, seen, slot, row[SLOW]) + s.of_week(row[SEASON:], week, hour)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _restless(row):
     """From 0, for a series that changes every other row at most or was hardly seen, to 1 for one that always does."""
     changing = 2.0 * row[N_CHANGES] / (row[N_ROWS] + 1.0) - 1.0
     return max(0.0, changing) * min(1.0, row[N_CHANGES] / MANY_CHANGES)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _floor(row):
     """Below it no scale means anything: a share of the range, half a quantum, and what 64 bits can tell apart."""
     floor = max(FLOOR_SHARE * (row[HI] - row[LO]), QUANTUM_SHARE * row[QUANTUM] * _restless(row))
     return max(floor, 1e-14 * max(abs(row[HI]), abs(row[LO])), 1e-12)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _at_this_hour(deviation, away):
     """A deviation from a level, as far as the hour does not explain it."""
     return min(max(deviation, -abs(away)), abs(away))
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _beyond(row, floor):
     """Signed distance of the middle level from the borders, in widths of the band between them; 0 within."""
     band = max(row[UPPER] - row[LOWER], 2.0 * floor)
@@ -167,7 +167,7 @@ def _beyond(row, floor):
     return _at_this_hour(beyond, row[MID_AWAY]) / band
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
     """Write the features of one row from what was known before it; returns the residuals that update it.
 
@@ -200,7 +200,7 @@ def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
     return fast, near, slow, over_day, away, miss
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _learn_borders(row, adapt):
     """Asymmetric least squares (Newey & Powell, 1987): quick outwards, slow inwards, so both stay near extremes."""
     pull = adapt * max(1.0 - 0.5 ** (1.0 / BORDER), min(0.5, BORDER_WARM_UP / (row[N_ROWS] + 1.0)))
@@ -209,7 +209,7 @@ def _learn_borders(row, adapt):
     row[LOWER] += pull * below * (1.0 if below < 0.0 else BORDER_RETURN)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _learn_changes(row, x):
     """Count the run of equal values, or end it; the least change that a series makes is its quantum."""
     change = abs(x - row[LAST_VALUE])
@@ -224,7 +224,7 @@ def _learn_changes(row, x):
         row[N_CHANGES] += 1.0
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _learn(row, x, residuals, gap, rows_a_day, adapt):
     """Update every level and scale of one series with a judged row; ``adapt`` < 1 slows them during an incident."""
     fast, near, slow, over_day, away, miss = residuals
@@ -253,7 +253,7 @@ def _learn(row, x, residuals, gap, rows_a_day, adapt):
     row[N_ROWS] = n + 1.0
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _learn_season(b, i, row, when, observed, rows_a_day, adapt):
     """Let the hour of the day and of the week learn a judged row; ``observed`` is (value, usual value, miss)."""
     day, seen = b.day[i], b.seen[i]
@@ -266,7 +266,7 @@ def _learn_season(b, i, row, when, observed, rows_a_day, adapt):
     seen[at] = s.learn_day(day[at], int(seen[at]), x - row[BASE], miss, rows_a_day, adapt)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _begin(row, x):
     """Start a series at its first value, with scales that say nothing yet."""
     row[LO] = row[HI] = row[FAST] = row[SLOW] = row[DAY] = row[LAST_VALUE] = row[EXPECTED] = row[BASE] = x
@@ -282,7 +282,7 @@ def take_up(b, i, row):
         row[j] = b.scales[i, j - N_EXACT]
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def lay_down(b, i, row):
     """Keep a row that was worked on as the state of series ``i``."""
     for j in range(N_EXACT):
@@ -291,7 +291,7 @@ def lay_down(b, i, row):
         b.scales[i, j - N_EXACT] = min(max(row[j], -MOST_SCALE), MOST_SCALE)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def judge_and_learn(b, i, row, cell, when, rows_a_day, adapt, out):
     """Judge one row of series ``i`` by what was known before it, then learn from it; parameters as in ``observe``.
 

@@ -28,6 +28,7 @@ from pipeline.kernels.layout import (
     FIRST_SERIES,
     GROUP_AT,
     INCREASE,
+    INNER,
     LADDER_MS,
     LAST,
     LATE,
@@ -65,7 +66,7 @@ from pipeline.kernels.layout import (
 )
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _sort(numbers, n):
     """Sort the first few of some numbers in place."""
     for i in range(1, n):
@@ -110,7 +111,7 @@ def learn_step(times, scratch):
     return best, (phase - half) % best
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _emit(g, s, gap, value, trigger, out):
     """Write the open cell of series s as a row: one wave further for each cell it closes on the same trigger."""
     e = g.whole[s, ENTITY]
@@ -135,7 +136,7 @@ def _emit(g, s, gap, value, trigger, out):
     g.entity[e, CLOSED_AT] = g.entity[e, WATERMARK]
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _cell_value(g, s):
     """Turn what a cell gathered into its value: last gauge, or a rate per second; NaN where it says nothing."""
     treatment = g.kinds[s] & TREATMENT
@@ -149,7 +150,7 @@ def _cell_value(g, s):
     return g.part[s, INCREASE] / (elapsed / 1000.0)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _close(g, s, trigger, out):
     """Close the open cell of series s."""
     value = _cell_value(g, s)
@@ -179,7 +180,7 @@ def close_due(g, e, watermark, trigger, out):
     g.entity[e, DUE] = due
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _gather(g, s, t, start, x):
     """Let one sample into the open cell of series s; returns what became of it."""
     treatment, last = g.kinds[s] & TREATMENT, g.whole[s, LAST]
@@ -212,7 +213,7 @@ def _gather(g, s, t, start, x):
     return REPLACED if filled else ON_GRID
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def place(g, s, t, start, x, trigger, out):
     """Put one sample of a series with a known step into its cell, closing an older open cell first."""
     cell = (t - g.whole[s, ORIGIN]) // g.whole[s, STEP]
@@ -232,7 +233,7 @@ def place(g, s, t, start, x, trigger, out):
     return fate
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def wait(g, s, t, start, x, trigger, out):
     """Keep a sample of a series whose rhythm is not known yet; the last one needed teaches it and releases all."""
     n = g.whole[s, LOGGED]
@@ -261,7 +262,7 @@ def wait(g, s, t, start, x, trigger, out):
     return fate
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _teach(g, s, out):
     """Let the samples that waited teach the series its step, and its entity the finest rhythm."""
     for j in range(N_LEARN):
@@ -284,7 +285,7 @@ def began(t, how_long):
     return np.int64(0 if how_long == UNSAID else 1 if how_long == LONG_AGO else t - how_long)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def insert(g, s, i, t, start, x, fate):
     """Write a sample into the log of its series as its i-th; there must be room."""
     for j in range(g.whole[s, LOGGED], i, -1):
@@ -293,7 +294,7 @@ def insert(g, s, i, t, start, x, fate):
     g.whole[s, LOGGED] += 1
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def shift(g, s, i, to):
     """Copy the i-th sample of a series' log to another place there."""
     g.log[s, to], g.log_ago[s, to], g.log_value[s, to] = g.log[s, i], g.log_ago[s, i], g.log_value[s, i]

@@ -17,6 +17,7 @@ from numba import njit
 
 from pipeline.kernels import tail as t
 from pipeline.kernels.baseline import BEYOND, DAY_LEVEL, FLAT, INNOVATION, LEVEL, SEASONAL, SHIFT, SHORT
+from pipeline.kernels.layout import INNER
 from pipeline.kernels.season import N_SLOTS
 
 N_EXCESS = 10
@@ -71,7 +72,7 @@ def excess(features, out):
         out[i, 8] = min(max(abs(f[SHIFT]) - 4.0, 0.0), EXCESS_CAP)
 
 
-@njit(cache=True)
+@njit(**INNER)
 def verdict(row, energy, wanted):
     """Decades of an energy, and those from which on it is an anomaly if the budget wants ``wanted`` of them."""
     slow, quick = row[SLOW : SLOW + t.N_TAIL], row[QUICK : QUICK + t.N_TAIL]
@@ -79,7 +80,7 @@ def verdict(row, energy, wanted):
     return t.decades(slow, energy, SLOW_PACE), t.decades(slow, allowed, SLOW_PACE)
 
 
-@njit(cache=True)
+@njit(**INNER)
 def learn_tails(row, energy, adapt):
     """Let both tails learn an energy; the first steps, when scales say nothing yet, teach nothing."""
     n = row[N_STEPS] - WARM_UP_STEPS
@@ -116,7 +117,7 @@ def learn_habit(row, habits, slot, decades, is_over):
         row[VISIT_MOST] = max(row[VISIT_MOST], decades)
 
 
-@njit(cache=True)
+@njit(**INNER)
 def _mean_excess(e, now, grid, said, out):
     """Mean of what the series of an entity said last, of those that are not overdue."""
     _, next_series, steps, first_series = grid

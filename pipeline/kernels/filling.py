@@ -14,6 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pipeline.kernels.layout import INNER
+
 BLOCK_MS = 900_000
 DAY_MS = 86_400_000
 N_DAYS = 7
@@ -41,7 +43,7 @@ FULL = 0.005
 LEAST_DIFFERENCES, LEAST_STREAK, LOOK_AHEAD, WIDEST = 5.0, 3.0, 4.0, 4.0
 
 
-@njit(cache=True)
+@njit(**INNER)
 def forecast(level, limit, drift, variance, n):
     """When a level reaches its limit, in blocks: (middling, earliest, latest) of a 90 % interval.
 
@@ -59,7 +61,7 @@ def forecast(level, limit, drift, variance, n):
     return middling, room / (drift + wobble), latest
 
 
-@njit(cache=True)
+@njit(**INNER)
 def _finish(row, limit):
     """Take the mean of a finished block into level, drift and the day's extremes."""
     mean = row[SUM] / row[N_IN]
@@ -76,7 +78,7 @@ def _finish(row, limit):
     row[LEVEL], row[LEVEL_BLOCK] = mean, row[BLOCK]
 
 
-@njit(cache=True)
+@njit(**INNER)
 def _learn(row, difference, limit):
     """Move the drift by one difference between blocks."""
     fast = max(1.0 - 0.5 ** (1.0 / FAST_HALF_LIFE_BLOCKS), 1.0 / (row[N_DIFFERENCES] + 1.0))
@@ -105,7 +107,7 @@ def _learn(row, difference, limit):
     row[N_DIFFERENCES] += 1.0
 
 
-@njit(cache=True)
+@njit(**INNER)
 def _new_high(row):
     """Whether the level is above all that the days before have seen, by more than a margin."""
     high, low = -np.inf, min(row[LOW], row[DAY_LOW])

@@ -27,6 +27,7 @@ from pipeline.kernels.layout import (
     FATES,
     FIRST_SERIES,
     FULL,
+    INNER,
     LAST,
     LATE,
     LEAN,
@@ -53,7 +54,7 @@ from pipeline.kernels.layout import (
 )
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def write_down(g, s, t, start, x, fate):
     """Log a sample that went into its cell; of a gauge's samples in one cell only the last is needed."""
     n, first = g.whole[s, LOGGED], g.whole[s, SINCE_NEWER]
@@ -73,7 +74,7 @@ def write_down(g, s, t, start, x, fate):
     insert(g, s, i, t, start, x, fate)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def forget(g, e):
     """Give up both settled copies of an entity and its log: nothing reaches back beyond here."""
     g.edges[e, OLDER_EDGE] = g.edges[e, NEWER_EDGE] = NOWHERE
@@ -84,7 +85,7 @@ def forget(g, e):
         s = g.whole[s, NEXT]
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def settle(g, e, t, out):
     """Copy the state of entity e as it is before its first sample at t, and forget what lies before the other copy."""
     edges = g.edges[e]
@@ -109,21 +110,21 @@ def settle(g, e, t, out):
     out.rows[out.used[0] - 1, ROW_SETTLED] = copy + 1
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def is_ripe(g, e, t, horizon):
     """Whether the newer copy of entity e is old enough at t to be the older one."""
     newer = g.edges[e, NEWER_EDGE]
     return newer == NOWHERE or t - newer >= horizon * g.entity[e, RHYTHM]
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def reaches(g, e, t, horizon):
     """Whether a sample at t can still be taken as if it had not been late."""
     rhythm = g.entity[e, RHYTHM]
     return t >= g.edges[e, OLDER_EDGE] and (rhythm == 0 or t >= g.entity[e, WATERMARK] - horizon * rhythm)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def is_late(g, s, t):
     """Whether a sample before its entity's watermark would have changed more than the cell that it falls into."""
     e = g.whole[s, ENTITY]
@@ -140,7 +141,7 @@ def is_late(g, s, t):
     return g.kinds[s] & TREATMENT != 0 and t < g.whole[s, LAST]
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def call_back(g, s, t, start, x, record, out):
     """Log a late sample, and call for its entity to be replayed with it after this record; returns its fate."""
     e, n = g.whole[s, ENTITY], g.whole[s, LOGGED]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.kernels.wire import njit_borrowing, njit_inline
+from pipeline.kernels.wire import njit_borrowing, njit_inline, njit_part_inline
 
 __all__ = ["NO_ENTRY", "NO_ROOM", "ROOT", "SCRATCH_WORDS", "Identities", "Table", "copy", "finish", "insert", "lookup"]
 
@@ -66,7 +66,7 @@ def finish(table, at):
     return at >> 3
 
 
-@njit_inline
+@njit_part_inline
 def _hash_of(table, parent, n_words):
     words = table.scratch
     h = (np.uint64(parent - LOWEST) ^ np.uint64(n_words)) * SPREAD

@@ -13,7 +13,7 @@ from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TEXTS, TOLD, emit, e
 from pipeline.kernels.decimal import number
 from pipeline.kernels.identity import NO_ENTRY, copy
 from pipeline.kernels.moment import epoch
-from pipeline.kernels.wire import ODD, njit_borrowing, njit_inline
+from pipeline.kernels.wire import ODD, njit_part, njit_part_inline
 
 __all__ = ["write_record"]
 
@@ -28,17 +28,17 @@ ONE = np.uint64(0x3FF0000000000000)  # bits of 1.0
 NS_OF_MS = 1_000_000
 
 
-@njit_inline
+@njit_part_inline
 def _is_digit(byte):
     return ZERO <= byte <= NINE
 
 
-@njit_inline
+@njit_part_inline
 def _is_blank(byte):
     return byte in (BLANK, TAB, RETURN)
 
 
-@njit_inline
+@njit_part_inline
 def _key_end(data, at, end):
     """Position of the space that ends measurement and tags, or ODD."""
     first = data[np.uint64(at)]
@@ -50,7 +50,7 @@ def _key_end(data, at, end):
     return np.int64(at) if at < end else np.int64(ODD)
 
 
-@njit_inline
+@njit_part_inline
 def _name_end(data, at, end):
     """Position of the sign that ends a field's name, or ODD."""
     begin = at
@@ -66,7 +66,7 @@ def _name_end(data, at, end):
     return np.int64(ODD)
 
 
-@njit_inline
+@njit_part_inline
 def _text_end(data, at, end):
     """Position behind the quote that ends a text, or ODD."""
     while at < end:
@@ -77,7 +77,7 @@ def _text_end(data, at, end):
     return np.int64(ODD)
 
 
-@njit_borrowing
+@njit_part
 def _boolean(data, at, end):
     """Read a boolean that ends where its field does; returns (its bits, position after it or ODD)."""
     word, n = np.int64(0), np.int64(0)
@@ -93,7 +93,7 @@ def _boolean(data, at, end):
     return ONE if is_true else np.uint64(0), np.int64(at + n)
 
 
-@njit_inline
+@njit_part_inline
 def _time(data, start, end, record_ms):
     """Find a line's time at its end.
 
@@ -117,7 +117,7 @@ def _time(data, start, end, record_ms):
     return ns, np.int64(at)
 
 
-@njit_borrowing
+@njit_part
 def _write_fields(data, at, end, time, key, stores):
     """Write a line's fields, of which the last one must end at ``end``; returns False where the judge is needed."""
     table, out, taught = stores
@@ -150,7 +150,7 @@ def _write_fields(data, at, end, time, key, stores):
         at += 1
 
 
-@njit_borrowing
+@njit_part
 def write_record(data, first, last, record_ms, table, out, taught):
     """Write one record, line by line; returns False where the judge is needed."""
     while first < last:

@@ -10,6 +10,9 @@ import numpy.typing as npt
 # How kernels are compiled that hand the tuples below on for each sample: without counting references to their arrays,
 # which costs more than all that they do (measured: five times). Such a kernel must not allocate.
 LEAN: dict[str, Any] = {"cache": True, "_nrt": False}
+# A kernel that only kernels call has no door for Python, which takes longer to compile than what is behind it: calling
+# one from Python is a crash, and a test sees that nobody does.
+INNER: dict[str, Any] = {**LEAN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 N_LEARN = 8
 NO_CELL = np.int64(-(2**62))
 LADDER_MS = np.array([1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 300_000, 900_000, 3_600_000], dtype=np.int64)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from numba import njit
 
-from pipeline.kernels.layout import LEAN
+from pipeline.kernels.layout import INNER, LEAN
 from pipeline.kernels.season import MOST_SLOT_ROWS
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def note(b, i, n, slot, hour):
     """Note what the n-th row of series ``i`` may change: a slot of the day, and the hour that it may leave."""
     n_notes = b.note_at.shape[1]

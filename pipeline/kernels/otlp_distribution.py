@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.kernels.columns import MAX_TIME_NS, STALE, WHOLES, emit
 from pipeline.kernels.identity import NO_ROOM, copy
-from pipeline.kernels.wire import FIXED64, LENGTH, ODD, VARINT, field, fixed64, njit_borrowing, njit_inline, varint
+from pipeline.kernels.wire import FIXED64, LENGTH, ODD, VARINT, field, fixed64, njit_part, njit_part_inline, varint
 
 __all__ = ["EXPONENTIAL", "HISTOGRAM", "SUMMARY", "write_distribution"]
 
@@ -23,7 +23,7 @@ IS_COUNT, IS_SUM, IS_QUANTILE = 1, 2, 3  # what ends the key of a sample's serie
 ROOM = 16  # bytes that such an end takes
 
 
-@njit_inline
+@njit_part_inline
 def _head(data, first, last, shape, table):
     """Read what a point's samples need.
 
@@ -63,7 +63,7 @@ def _head(data, first, last, shape, table):
     return at, time, start, flags & NO_RECORDED_VALUE, count, has_sum, total
 
 
-@njit_borrowing
+@njit_part
 def _write_quantiles(data, first, last, at, sample, metric, stores):
     """Write a summary's quantiles; ``at`` is the length of its attributes in the key, ``sample`` time, start, kind."""
     table, out, taught = stores
@@ -94,7 +94,7 @@ def _write_quantiles(data, first, last, at, sample, metric, stores):
     return True
 
 
-@njit_borrowing
+@njit_part
 def write_distribution(data, first, last, shape, kind, metric, stores):
     """Write the samples of one point, and note where it lies; returns False where the judge is needed."""
     table, out, taught = stores

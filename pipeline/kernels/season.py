@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipeline.kernels.layout import LEAN
+from pipeline.kernels.layout import INNER, LEAN
 
 N_SLOTS, N_HOURS = 96, 168
 PROFILE, SLOT_SCALE = range(2)
@@ -100,7 +100,7 @@ def learn_week(s, week, hour, away, rows_a_day, adapt):
     s[HOUR_SUM] += away
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _take_in(s, week, hour, mean, adapt):
     """Put an hour's mean into 16 bit; the first that is not 0 is the unit of all."""
     if s[UNIT] == 0.0:

@@ -9,7 +9,7 @@ from numba import njit
 
 from pipeline.kernels.clock import close_due
 from pipeline.kernels.horizon import forget
-from pipeline.kernels.layout import FIRST_SERIES, LEAN, N_CLOSED, N_LEARN, RHYTHM, WATERMARK
+from pipeline.kernels.layout import FIRST_SERIES, INNER, LEAN, N_CLOSED, N_LEARN, RHYTHM, WATERMARK
 
 # columns of what is known of an entity's speaking
 # PACE is the finest step as the last look found it: between two looks an entity may wait to be replayed; SERVICE is
@@ -25,7 +25,7 @@ NOTICE_ENTITY, NOTICE_WHAT, NOTICE_TIME, NOTICE_TRIGGER, NOTICE_CLOCK, N_NOTICE_
 PAUSE_MS = 15_000
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def tick_clock(g, e, t, slowest):
     """Advance the partition clock: the second-newest entity's time, so that one fast clock moves nobody else.
 
@@ -46,7 +46,7 @@ def tick_clock(g, e, t, slowest):
     clock[NOW] = max(clock[NOW], min(clock[SECOND], slowest))
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _notice(g, e, what, time, trigger, out):
     """Write down that an entity fell silent, moved away or spoke again."""
     out.notices[out.used[1], NOTICE_ENTITY] = e
@@ -57,7 +57,7 @@ def _notice(g, e, what, time, trigger, out):
     out.used[1] += 1
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def hear(g, e, t, trigger, out):
     """Note that entity e spoke, and for its service, if it comes and goes."""
     _hear(g, e, t, trigger, out)
@@ -67,7 +67,7 @@ def hear(g, e, t, trigger, out):
         _hear(g, service, t, trigger, out)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _hear(g, e, t, trigger, out):
     """Note that entity e spoke, and learn how long it usually pauses: its longest recent pause, slowly forgotten."""
     pause = g.clock[NOW] - g.ears[e, HEARD]
@@ -84,13 +84,13 @@ def _hear(g, e, t, trigger, out):
     g.ears[e, HEARD], g.ears[e, HEARD_FLOW], g.ears[e, UNCALLED] = g.clock[NOW], g.clock[FLOW], 0
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _patience(g, e, rhythms, least_ms):
     """For how long entity e may say nothing."""
     return max(rhythms * max(g.ears[e, PACE], g.ears[e, BEAT]), least_ms)
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _expected(g, e):
     """Whether entity e would be missed: it has a rhythm, still spoke, and is not of a kind that comes and goes."""
     has_cells = g.entity[e, N_CLOSED] >= 2 * N_LEARN or g.entity[e, FIRST_SERIES] < 0  # a service may have none
@@ -111,7 +111,7 @@ def count_missing(g, n_entities, now, rhythms, least_ms):
     return expected, missing
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def _learn_paces(g, n_entities):
     """Take over the finest step of each entity; that of a service is the finest of those that are judged at it."""
     for e in range(n_entities):
@@ -122,7 +122,7 @@ def _learn_paces(g, n_entities):
             g.ears[service, PACE] = pace
 
 
-@njit(**LEAN)
+@njit(**INNER)
 def find_silent(g, n_entities, limits, trigger, out):
     """Find the entities whose own rhythm the partition clock has outrun since their last record.
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from pipeline.kernels.layout import INNER
+
 # columns of one tail's state
 QUANTILE, SPREAD, PEAK_MEAN, PEAK_SQUARE, N_PEAKS, N_TAIL = range(6)
 MOST_PEAK = 20.0
@@ -33,7 +35,7 @@ class Pace(NamedTuple):
     most_shape: float
 
 
-@njit(cache=True)
+@njit(**INNER)
 def _shape(tail, pace):
     """Quantile, scale and shape in force: what was seen, joined with what is built in."""
     seen = tail[N_PEAKS] / (tail[N_PEAKS] + pace.prior_peaks)

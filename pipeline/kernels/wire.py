@@ -6,10 +6,10 @@ record to the official library, which knows every rule.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
+
+from pipeline.kernels.layout import INNER, LEAN
 
 __all__ = [
     "FIXED32",
@@ -21,6 +21,8 @@ __all__ = [
     "fixed64",
     "njit_borrowing",
     "njit_inline",
+    "njit_part",
+    "njit_part_inline",
     "varint",
 ]
 
@@ -31,9 +33,10 @@ ONE_BYTE = 0x80
 
 # Arrays are borrowed from the caller: counting references to them at each access would cost more than the walk, and
 # so would handing dozens of array fields to each small function instead of making them one with their caller.
-_BORROWING: dict[str, Any] = {"cache": True, "_nrt": False}
-njit_borrowing = njit(**_BORROWING)
-njit_inline = njit(**_BORROWING, forceinline=True)
+njit_borrowing = njit(**LEAN)
+njit_inline = njit(**LEAN, forceinline=True)
+njit_part = njit(**INNER)
+njit_part_inline = njit(**INNER, forceinline=True)
 
 
 @njit_inline
@@ -63,7 +66,7 @@ def fixed64(data, at):
     return value
 
 
-@njit_inline
+@njit_part_inline
 def field(data, at, end):
     """Read the tag at ``at`` and find where its field ends.
 
