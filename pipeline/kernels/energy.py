@@ -122,7 +122,8 @@ def _mean_excess(e, now, grid, said, out):
     """Mean of what the series of an entity said last, of those that are not overdue."""
     _, next_series, steps, first_series = grid
     latest, said_at = said
-    out[:] = 0.0
+    for j in range(N_EXCESS):
+        out[j] = 0.0
     n = 0
     s = first_series[e]
     while s >= 0:
@@ -165,11 +166,14 @@ def combine(groups, grid, excesses, said, weights, states, out):
     for i in range(bounds.size - 1):
         now, fresh = times[bounds[i]], False
         for row in range(bounds[i], bounds[i + 1]):
-            said[0][series[row]], said[1][series[row]] = excesses[row], times[row]
+            s = series[row]
+            for j in range(N_EXCESS):
+                said[0][s, j] = excesses[row, j]
+            said[1][s] = times[row]
             now, fresh = max(now, times[row]), fresh or not waited[row]
         e = grid[0][series[bounds[i]]]
         if not fresh or now <= state[e, JUDGED_AT]:
-            out[i] = np.nan
+            out[i, 0] = out[i, 1] = np.nan
             continue
         state[e, JUDGED_AT] = now
         _mean_excess(e, now, grid, said, mean)
