@@ -147,8 +147,7 @@ def combine(groups, grid, excesses, said, weights, states, out):
     ----------
     groups : tuple of arrays
         (series int64[n], time_ms int64[n], waited bool[n], bounds int64[m + 1], adapt float64[m],
-        wanted decades float64[m], excess of each entity's window float64[m],
-        slot of the local day int64[m]).
+        wanted decades float64[m], excess of each entity's window float64[m], slot of the local day int64[m]).
     grid : tuple of arrays
         (entity of series, next series, step of series, first series of entity).
     excesses : float64[n, N_EXCESS]
