@@ -44,7 +44,7 @@ class Cost:
     sample_bytes: float = 40.0
     record_bytes: float = 150.0
     process_bytes: float = 450 * MB
-    series_bytes: float = 7_500.0
+    series_bytes: float = 4_000.0
     state_bytes: float = 3_800.0
     use: float = 0.5
 
