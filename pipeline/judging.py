@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bundle import Bundle
-from pipeline.baselines import FEATURE_NAMES, Features
+from pipeline.baselines import Features
 from pipeline.catalog import Catalog
 from pipeline.events import ScoreRow
 from pipeline.exhaustion import Exhaustion
@@ -24,7 +24,7 @@ from pipeline.incident import IncidentKind
 from pipeline.kernels.baseline import N_ROWS
 from pipeline.kernels.horizon import members
 from pipeline.kernels.silence import FELL_SILENT, MOVED
-from pipeline.kinds import LOOKS, kind_of
+from pipeline.kinds import LOOKS, TELLING, kind_of
 from pipeline.life import Change, Life, Told
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.plan import Plan
@@ -75,7 +75,7 @@ class Judge:
         self.incidents = Incidents(plan.incidents, remembers=plan.late_steps > 0)
         self.hindsight = Hindsight(self.incidents)
         self._settled = Settled()
-        self.last_features = np.zeros((64, len(FEATURE_NAMES)), np.float32)
+        self._telling = np.zeros((64, len(TELLING)), np.float32)
 
     def obey(self, plan: Plan) -> None:
         """Let other settings be in force from the next wave on; what was learned is kept."""
@@ -100,7 +100,7 @@ class Judge:
         """The arrays that make up the state, by stage and name."""
         tables = self._stages()
         copies = {f"settled.{name}": table for name, table in self._settled.tables(tables).items()}
-        return {**tables, **copies, "judge.last_features": Table("series", self.last_features, settles=False)}
+        return {**tables, **copies, "judge.telling": Table("series", self._telling, settles=False)}
 
     def adopt(self, bundle: Bundle | None) -> None:
         """Make room for the series and entities that the catalog has met, with what a bundle knows of each."""
@@ -114,7 +114,7 @@ class Judge:
         new_entities = catalog.entities[self.scoring.n_entities :]
         self.scoring.adopt(catalog.n_series, [bundle.entity_prior(*e) if bundle else None for e in new_entities])
         self.sets.adopt(catalog)
-        self.last_features = roomy(self.last_features, catalog.n_series)
+        self._telling = roomy(self._telling, catalog.n_series)
         self._make_copies(known)
 
     def rows(self) -> dict[Axis, int]:
@@ -137,7 +137,7 @@ class Judge:
         by_row = np.repeat(hold, wave.bounds[1:] - wave.bounds[:-1])
         features = self.features.observe(wave, grid.links[2][wave.series], by_row)
         features = self.rules.bend(wave, features, self.features.expectations)
-        self.last_features[wave.series] = features
+        self._telling[wave.series] = features[:, TELLING]
         window = self.sets.excess(wave, features, grid.links[2])
         return features, self.scoring.score(wave, features, grid, hold, window)
 
@@ -278,7 +278,7 @@ class Judge:
         return None if kind == life.kind else self.incidents.renamed(life, kind, evidence)
 
     def _kind(self, life: Life) -> IncidentKind:
-        return kind_of(life.steps, self.features.recent(life.top), self.last_features[life.top])
+        return kind_of(life.steps, self.features.recent(life.top), self._telling[life.top])
 
     def _contributions(self, series: npt.NDArray[np.int64], values: Floats, most: int | None) -> dict[str, float]:
         top = np.argsort(-values, kind="stable")[:most]

@@ -18,10 +18,12 @@ import numpy.typing as npt
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.incident import IncidentKind
 
-__all__ = ["LOOKS", "kind_of"]
+__all__ = ["LOOKS", "TELLING", "kind_of"]
 
 Floats = npt.NDArray[np.float64]
 
+# features that tell a kind, as columns of the feature matrix
+TELLING = tuple(FEATURE_NAMES.index(name) for name in ("beyond", "flat", "shift"))
 # at which steps of an incident its kind is looked at anew
 LOOKS = (8, 20, 45)
 # rows before the first anomalous one that may belong to the trouble already, and rows of before that must be known
@@ -44,10 +46,10 @@ def kind_of(n_steps: int, recent: Floats, features: npt.NDArray[np.floating]) ->
     recent
         Last values of the metric most to blame, oldest first, shape (n_values,).
     features
-        Its latest features, shape (n_features,).
+        Its latest features, those that are ``TELLING``.
     """
-    seen = dict(zip(FEATURE_NAMES, features, strict=True))
-    if seen["flat"] > 1.0:
+    beyond, flat, shift = features
+    if flat > 1.0:
         return "flatline"
     cut = max(0, len(recent) - n_steps - LEAD)
     if cut < FEWEST_BEFORE:
@@ -59,13 +61,13 @@ def kind_of(n_steps: int, recent: Floats, features: npt.NDArray[np.floating]) ->
     now = float(np.median(deviation[-3:]))
     if n_steps >= YOUNG and _both_sides(deviation, abs(farthest)):
         return "variance"
-    if _grows(recent, seen["shift"]):
+    if _grows(recent, shift):
         return "trend"
     if n_steps < YOUNG or abs(now) < OVER * abs(farthest):
         return single
     if _late(deviation):
         return "trend"
-    return "level_shift" if seen["beyond"] != 0.0 else "season"
+    return "level_shift" if beyond != 0.0 else "season"
 
 
 def _both_sides(deviation: Floats, farthest: float) -> bool:

@@ -23,7 +23,7 @@ from pipeline.kernels.layout import INNER, LEAN
 from pipeline.kernels.notes import note
 
 ORDER = 4
-RING = 64
+RING = 60
 MAD = 1.4826
 # least scale, as a share of the range shown so far and of the quantum
 FLOOR_SHARE, QUANTUM_SHARE = 0.005, 0.5

@@ -24,7 +24,7 @@ from pipeline.image import Axis, Image, Table, live_rows
 __all__ = ["SCHEMA", "Buffer", "Mark", "decode", "encode", "room_for", "seal"]
 
 MAGIC = b"foreshock state\n"
-SCHEMA = 13
+SCHEMA = 14
 LENGTH = struct.Struct("<I")
 BORDER = 8
 SLICE_BYTES = 8_388_608
