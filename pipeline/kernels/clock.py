@@ -282,7 +282,7 @@ def ago(t, start):
 @njit(**LEAN)
 def began(t, how_long):
     """When a sample's interval began, 0 where nobody said; what began long ago began before all that is remembered."""
-    return np.int64(0 if how_long == UNSAID else 1 if how_long == LONG_AGO else t - how_long)
+    return np.int64(0 if how_long == UNSAID else 1 if how_long == LONG_AGO else np.int64(t) - np.int64(how_long))
 
 
 @njit(**INNER)
