@@ -24,7 +24,7 @@ from pipeline.kafka.topics import Topics, count_partitions, create, ensure
 from pipeline.lifecycle import IncidentPlan
 from pipeline.operate.champion import ChampionWatch, Desk
 from pipeline.operate.slot import transactional_id
-from pipeline.operate.summary import Standing, difference, in_words
+from pipeline.operate.summary import Standing, in_words
 from pipeline.rekey import Rekey, RekeyParts, RekeyPlan
 from pipeline.rules import Rule, Watch
 from pipeline.settings import Settings
@@ -238,7 +238,7 @@ def _teller() -> Callable[[Summary], None]:
         nonlocal before, told_at
         standing = Standing(summary.lag, summary.open_incidents, summary.entities, summary.series, summary.model)
         seconds = max(time.monotonic() - told_at, 1e-3)
-        words = in_words(difference(summary.counts, before), seconds, standing)
+        words = in_words(summary.counts.since(before), seconds, standing)
         log.info("%s", words, extra={"summary": asdict(summary)})
         before, told_at = deepcopy(summary.counts), time.monotonic()
 

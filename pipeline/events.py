@@ -145,7 +145,8 @@ class Counts:
     """The accounting of a stretch of input.
 
     What came, ``decoded + derived``, equals what became of it: on_grid + replaced + duplicate + late +
-    first_of_counter + stale_or_non_finite + refused + waiting + aside.
+    first_of_counter + stale_or_non_finite + refused + waiting + aside. Beside it, ``by_reason`` tells of values that
+    are no measurement (stale, not a number, infinite, sentinels, texts) or came in another form (booleans).
     """
 
     records: int = 0
@@ -163,14 +164,27 @@ class Counts:
     aside: int = 0
     derived: int = 0
     by_format: dict[str, int] = field(default_factory=dict)
+    by_reason: dict[str, int] = field(default_factory=dict)
 
     def add(self, part: Counts) -> None:
         """Add what another stretch counted."""
+        self._join(part, 1)
+
+    def since(self, before: Counts) -> Counts:
+        """What was counted since ``before``."""
+        found = Counts()
+        found._join(self, 1)
+        found._join(before, -1)
+        return found
+
+    def _join(self, part: Counts, sign: int) -> None:
         for one in fields(self):
-            if one.name != "by_format":
-                setattr(self, one.name, getattr(self, one.name) + getattr(part, one.name))
-        for name, n in part.by_format.items():
-            self.by_format[name] = self.by_format.get(name, 0) + n
+            ours, theirs = getattr(self, one.name), getattr(part, one.name)
+            if isinstance(ours, int):
+                setattr(self, one.name, ours + sign * theirs)
+                continue
+            sums = {name: ours.get(name, 0) + sign * theirs.get(name, 0) for name in {**ours, **theirs}}
+            setattr(self, one.name, {name: n for name, n in sums.items() if n})
 
 
 class ScoreRow(msgspec.Struct, frozen=True):

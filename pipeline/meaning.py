@@ -15,7 +15,7 @@ is in ``decode`` and on the samples topic; this is about judgement only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from pipeline.catalog import Catalog
 from pipeline.codecs.buckets import QUANTILES, Buckets, Distribution, quantile, rebucketed
-from pipeline.codecs.sentinels import sentinels
+from pipeline.codecs.sentinels import gaps_by_reason, sentinels
 from pipeline.codecs.units import bounds_of
 from pipeline.events import Kind, Origin, SampleBatch, SeriesIdentity
 
@@ -49,11 +49,12 @@ class Past(msgspec.Struct, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Samples to put on the grid, and how many of those sent stand aside or were added."""
+    """Samples to put on the grid; how many of those sent stand aside or were added, or are gaps, by reason."""
 
     samples: SampleBatch
     n_aside: int
     n_derived: int
+    gaps: dict[str, int] = field(default_factory=dict)
 
 
 class Meaning:
@@ -88,15 +89,12 @@ class Meaning:
         self._adopt()
         ids, kinds = samples.series_id, samples.kind
         aside = self._aside[ids] | (self._part[ids] & ((kinds & (Origin.HISTOGRAM | Origin.SUMMARY)) > 0))
-        values = self._without_sentinels(samples)
-        if not aside.any() and not derived and values is samples.value:
-            return Watched(samples, 0, 0)
-        kept = _taken(replace(samples, value=values), ~aside)
-        return Watched(_joined(kept, derived), int(aside.sum()), len(derived))
-
-    def _without_sentinels(self, samples: SampleBatch) -> npt.NDArray[np.float64]:
-        gaps = sentinels(samples.value, samples.kind, self._never_negative[samples.series_id])
-        return np.where(gaps, np.nan, samples.value) if gaps.any() else samples.value
+        none = sentinels(samples.value, kinds, self._never_negative[ids])
+        gaps = gaps_by_reason(samples.value, kinds, none)
+        if not aside.any() and not derived and not none.any():
+            return Watched(samples, 0, 0, gaps)
+        kept = _taken(replace(samples, value=np.where(none, np.nan, samples.value)), ~aside)
+        return Watched(_joined(kept, derived), int(aside.sum()), len(derived), gaps)
 
     def _derive(self, samples: SampleBatch, one: Distribution) -> list[tuple[int, int, float, int, int, int]]:
         """Rows that follow from one point: its mean and quantiles over the time since the last one."""

@@ -165,6 +165,7 @@ class Rekey:
         part = Counts(records=len(records), rejected=len(decoded.rejected), by_format=decoded.by_format)
         part.refused = decoded.refused + len(decoded.samples) - n_kept
         part.decoded, part.on_grid = n_kept + part.refused, n_kept
+        part.by_reason = {**decoded.noted, **decoded.skipped}
         self.counts.add(part)
 
     def _falls_idle(self, origin: _Origin) -> bool:

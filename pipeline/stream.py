@@ -114,6 +114,7 @@ class PartitionStream:
         result.counts.decoded += decoded.refused + watched.n_aside - watched.n_derived
         result.counts.refused += decoded.refused
         result.counts.by_format = decoded.by_format
+        result.counts.by_reason = {**watched.gaps, **decoded.noted, **decoded.skipped}
         self.counts.add(result.counts)
         return result
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from last_words import last_words
 
 from pipeline.events import Records
-from pipeline.incident import CloudEvent, epoch_ms
+from pipeline.incident import epoch_ms
 from pipeline.lateness import MOST_TIMES, Lateness
 from pipeline.stream import PartitionStream, Plan, StepResult
 
@@ -63,21 +64,8 @@ def run(rows: Sequence[Row], cuts: Iterable[int] = (), plan: Plan = PLAN) -> tup
     return stream, whole
 
 
-def last_words(events: Iterable[CloudEvent]) -> set[tuple[object, ...]]:
-    """What the last revision of each incident says, but for those that were retracted."""
-    last = {event.data.incident_id: event.data for event in events}
-    return {
-        (
-            one.entity.id,
-            one.track,
-            one.started_at,
-            one.ended_at,
-            one.kind,
-            tuple((metric.metric, metric.share) for metric in one.contributing_metrics),
-        )
-        for one in last.values()
-        if one.reason != "retracted"
-    }
+def said(result: StepResult) -> set[tuple[object, ...]]:
+    return last_words(event.data for event in result.incidents)
 
 
 def shuffled(rows: Sequence[Row], delays: Sequence[float]) -> list[Row]:
@@ -99,7 +87,7 @@ def test_any_order_within_the_horizon_gives_the_same_incidents(in_order, seed, s
     chance = np.random.default_rng(seed)
     delays = chance.random(len(rows)) * (chance.random(len(rows)) < share)
     _, late = run(shuffled(rows, delays))
-    assert last_words(late.incidents) == last_words(straight.incidents) != set()
+    assert said(late) == said(straight) != set()
     assert late.counts.late == 0
     assert late.counts.decoded == straight.counts.decoded
     assert (late.counts.on_grid, late.counts.replaced) == (straight.counts.on_grid, straight.counts.replaced)
@@ -151,7 +139,7 @@ def test_beyond_the_horizon_a_sample_is_counted_late_and_changes_nothing(in_orde
     _, told = run(moved(rows, at, HORIZON + 2))
     _, expected = run([*rows[:at], *rows[at + 1 :]])
     assert told.counts.late == 2
-    assert last_words(told.incidents) == last_words(expected.incidents)
+    assert said(told) == said(expected)
     assert [one.score for one in told.scores] == [one.score for one in expected.scores]
 
 
@@ -216,7 +204,7 @@ def test_what_comes_twice_is_counted_once_more_and_changes_nothing(in_order):
     _, told = run(twice)
     assert told.counts.duplicate == sum(len(samples) for _, _, samples in rows[at : at + 3])
     assert (told.counts.on_grid, told.counts.late) == (straight.counts.on_grid, 0)
-    assert last_words(told.incidents) == last_words(straight.incidents)
+    assert said(told) == said(straight)
 
 
 def test_a_host_that_flushes_an_old_buffer_spoils_nobody_and_is_taken_in_order():
@@ -229,7 +217,7 @@ def test_a_host_that_flushes_an_old_buffer_spoils_nobody_and_is_taken_in_order()
     _, told = run([*rest[:one], *held, *rest[one:]])
     assert first < one
     assert told.counts == straight.counts
-    assert last_words(told.incidents) == last_words(straight.incidents)
+    assert said(told) == said(straight)
 
 
 def test_late_data_does_not_reach_back_across_another_model(in_order):

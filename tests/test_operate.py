@@ -17,7 +17,7 @@ import pytest
 from pipeline.events import Counts
 from pipeline.operate.log import set_up
 from pipeline.operate.slot import transactional_id
-from pipeline.operate.summary import Standing, difference, in_words
+from pipeline.operate.summary import Standing, in_words
 
 Listen = Callable[[str], io.StringIO]
 
@@ -85,10 +85,15 @@ def test_summary_of_a_stretch_without_input_says_so() -> None:
     )
 
 
-def test_difference_counts_only_what_came_since() -> None:
-    before = Counts(records=5, late=1, by_format={"json": 5})
-    now = Counts(records=9, late=1, decoded=4, by_format={"json": 5, "influx": 4})
-    assert difference(now, before) == Counts(records=4, decoded=4, by_format={"influx": 4})
+def test_a_summary_counts_only_what_came_since_the_last() -> None:
+    before = Counts(records=5, late=1, by_format={"json": 5}, by_reason={"infinite": 2})
+    now = Counts(records=9, late=1, decoded=4, by_format={"json": 5, "influx": 4}, by_reason={"infinite": 3})
+    assert now.since(before) == Counts(records=4, decoded=4, by_format={"influx": 4}, by_reason={"infinite": 1})
+
+
+def test_a_summary_tells_why_values_were_no_measurement() -> None:
+    words = in_words(Counts(records=1, decoded=3, by_reason={"not_a_number": 2, "text_field": 1}), 60.0, Standing())
+    assert "; 2 not a number, 1 text field; " in words
 
 
 def _slot_of_another_process(folder: Path) -> str:

@@ -15,6 +15,7 @@ from pipeline.catalog import Catalog
 from pipeline.codecs import decode
 from pipeline.codecs.report import report_of
 from pipeline.events import Kind, Origin, Records
+from pipeline.stream import PartitionStream, Plan
 
 DELTA, CUMULATIVE = 1, 2
 S = 10**9
@@ -116,3 +117,12 @@ def test_what_is_no_plain_number_is_counted_by_reason() -> None:
     found = decode(Records("t", 0, [0], [NS // 10**6], [None], [message().SerializeToString()]), catalog)
     report = report_of([(found, catalog)])
     assert (report.n_stale, report.n_nan, report.n_infinite) == (5, 6, 10)
+
+
+def test_a_running_stream_counts_what_is_no_measurement_as_decode_does() -> None:
+    records = Records("t", 0, [0], [NS // 10**6], [None], [message().SerializeToString()])
+    told = PartitionStream(Plan(), "t", 0).step(records).counts.by_reason
+    catalog = Catalog()
+    report = report_of([(decode(records, catalog), catalog)])
+    gaps = {"stale": report.n_stale, "not_a_number": report.n_nan, "infinite": report.n_infinite}
+    assert told == {**gaps, **({"sentinel": report.n_sentinels} if report.n_sentinels else {}), **report.noted}

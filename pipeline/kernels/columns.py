@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from pipeline.kernels.identity import NO_ENTRY, NO_ROOM, finish, insert, lookup
-from pipeline.kernels.layout import INNER
-from pipeline.kernels.wire import ODD
+from pipeline.kernels.wire import ODD, njit_part_inline
 
 __all__ = [
     "BOOLEANS",
@@ -77,7 +75,7 @@ class Columns(NamedTuple):
     used: npt.NDArray[np.int64]
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def entry_of(table, parent, at, taught):
     """Look up the key of ``at`` bytes, making it while learning; NO_ENTRY where it cannot be had."""
     if at == NO_ROOM:
@@ -86,7 +84,7 @@ def entry_of(table, parent, at, taught):
     return insert(table, parent, n_words, -1) if taught.time.size else lookup(table, parent, n_words)
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def emit(table, parent, at, sample, out, taught):
     """Write one sample of a known series; returns its row, or ODD where it is not known or there is no room.
 
@@ -118,14 +116,14 @@ def emit(table, parent, at, sample, out, taught):
     return row
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def mark(out):
     """What is used before a record, to come back to."""
     used = out.used
     return used[ROWS], used[TEXTS], used[BOOLEANS], used[WHOLES]
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def settle(good, record, before, out):
     """Say whose the rows of one record are, or take all back to where ``mark`` was asked."""
     rows, texts, booleans, wholes = before

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from pipeline.kernels.layout import INNER, LEAN
-from pipeline.kernels.wire import ODD
+from pipeline.kernels.wire import ODD, njit_borrowing, njit_part, njit_part_inline
 
 __all__ = ["number"]
 
@@ -38,7 +36,7 @@ def _powers() -> npt.NDArray[np.uint64]:
 POWERS = _powers()
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _product(a, b):
     """128 bits of a product, as two halves."""
     a0, a1, b0, b1 = a & LOW_HALF, a >> HALF, b & LOW_HALF, b >> HALF
@@ -48,7 +46,7 @@ def _product(a, b):
     return a1 * b1 + (middle >> HALF) + (other >> HALF), (other << HALF) | (low & LOW_HALF)
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _leading_zeros(w):
     n = np.int64(0)
     for step in (32, 16, 8, 4, 2, 1):
@@ -58,7 +56,7 @@ def _leading_zeros(w):
     return n
 
 
-@njit(**INNER)
+@njit_part
 def _nearest(w, q):
     """Bits of the float64 nearest to w * 10^q, w > 0; and whether 128 bits decided it."""
     zeros = _leading_zeros(w)
@@ -84,7 +82,7 @@ def _nearest(w, q):
     return (mantissa & ~HIDDEN) | np.uint64(exponent) << np.uint64(52), True
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _digits(data, at, end, w, significant):
     """Read digits into w; returns (w, how many of them are significant, position after them)."""
     while at < end and ZERO <= data[np.uint64(at)] <= NINE:
@@ -94,7 +92,7 @@ def _digits(data, at, end, w, significant):
     return w, significant, at
 
 
-@njit(**LEAN)
+@njit_borrowing
 def number(data, at, end):
     """Read a number as JSON's grammar has it.
 

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from pipeline.kernels.layout import INNER, LEAN
+from pipeline.kernels.wire import njit_borrowing, njit_inline, njit_part_inline
 
 __all__ = ["NO_ENTRY", "NO_ROOM", "ROOT", "SCRATCH_WORDS", "Identities", "Table", "copy", "finish", "insert", "lookup"]
 
@@ -46,7 +45,7 @@ class Table(NamedTuple):
     scratch: npt.NDArray[np.uint64]
 
 
-@njit(**LEAN, forceinline=True)
+@njit_inline
 def copy(data, first, last, table, at):
     """Append data[first:last] to the key that is ``at`` bytes long; returns its new length or NO_ROOM."""
     n, key = last - first, table.key
@@ -57,7 +56,7 @@ def copy(data, first, last, table, at):
     return at + n
 
 
-@njit(**LEAN, forceinline=True)
+@njit_inline
 def finish(table, at):
     """Fill the key's last word with zeros; returns its length in words."""
     key = table.key
@@ -67,7 +66,7 @@ def finish(table, at):
     return at >> 3
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _hash_of(table, parent, n_words):
     words = table.scratch
     h = (np.uint64(parent - LOWEST) ^ np.uint64(n_words)) * SPREAD
@@ -77,7 +76,7 @@ def _hash_of(table, parent, n_words):
     return h * SPREAD
 
 
-@njit(**LEAN, forceinline=True)
+@njit_inline
 def lookup(table, parent, n_words):
     """Find the entry whose parent and bytes are those of the key; NO_ENTRY where there is none."""
     h = _hash_of(table, parent, n_words)
@@ -96,7 +95,7 @@ def lookup(table, parent, n_words):
     return np.int64(NO_ENTRY)
 
 
-@njit(**LEAN)
+@njit_borrowing
 def insert(table, parent, n_words, value):
     """Find the key's entry or make it, with the value; NO_ENTRY, and FULL is set, where there is no room for it."""
     entry = lookup(table, parent, n_words)
@@ -120,7 +119,7 @@ def insert(table, parent, n_words, value):
     return entry
 
 
-@njit(**LEAN)
+@njit_borrowing
 def _fill_slots(slots, hashes):
     mask = np.uint64(slots.size - 1)
     for entry in range(hashes.size):

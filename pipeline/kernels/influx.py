@@ -8,14 +8,12 @@ booleans are counted as the judge counts them.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TEXTS, TOLD, emit, entry_of
 from pipeline.kernels.decimal import number
 from pipeline.kernels.identity import NO_ENTRY, copy
-from pipeline.kernels.layout import INNER
 from pipeline.kernels.moment import epoch
-from pipeline.kernels.wire import ODD
+from pipeline.kernels.wire import ODD, njit_part, njit_part_inline
 
 __all__ = ["write_record"]
 
@@ -30,17 +28,17 @@ ONE = np.uint64(0x3FF0000000000000)  # bits of 1.0
 NS_OF_MS = 1_000_000
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _is_digit(byte):
     return ZERO <= byte <= NINE
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _is_blank(byte):
     return byte in (BLANK, TAB, RETURN)
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _key_end(data, at, end):
     """Position of the space that ends measurement and tags, or ODD."""
     first = data[np.uint64(at)]
@@ -52,7 +50,7 @@ def _key_end(data, at, end):
     return np.int64(at) if at < end else np.int64(ODD)
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _name_end(data, at, end):
     """Position of the sign that ends a field's name, or ODD."""
     begin = at
@@ -68,7 +66,7 @@ def _name_end(data, at, end):
     return np.int64(ODD)
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _text_end(data, at, end):
     """Position behind the quote that ends a text, or ODD."""
     while at < end:
@@ -79,7 +77,7 @@ def _text_end(data, at, end):
     return np.int64(ODD)
 
 
-@njit(**INNER)
+@njit_part
 def _boolean(data, at, end):
     """Read a boolean that ends where its field does; returns (its bits, position after it or ODD)."""
     word, n = np.int64(0), np.int64(0)
@@ -95,7 +93,7 @@ def _boolean(data, at, end):
     return ONE if is_true else np.uint64(0), np.int64(at + n)
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _time(data, start, end, record_ms):
     """Find a line's time at its end.
 
@@ -119,7 +117,7 @@ def _time(data, start, end, record_ms):
     return ns, np.int64(at)
 
 
-@njit(**INNER)
+@njit_part
 def _write_fields(data, at, end, time, key, stores):
     """Write a line's fields, of which the last one must end at ``end``; returns False where the judge is needed."""
     table, out, taught = stores
@@ -152,7 +150,7 @@ def _write_fields(data, at, end, time, key, stores):
         at += 1
 
 
-@njit(**INNER)
+@njit_part
 def write_record(data, first, last, record_ms, table, out, taught):
     """Write one record, line by line; returns False where the judge is needed."""
     while first < last:

@@ -9,14 +9,12 @@ seen before stop the walk at that record, which is left without a trace for the 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TOLD, emit
 from pipeline.kernels.decimal import number
 from pipeline.kernels.identity import copy
-from pipeline.kernels.layout import INNER
 from pipeline.kernels.moment import epoch, rfc3339
-from pipeline.kernels.wire import ODD, fixed64
+from pipeline.kernels.wire import ODD, fixed64, njit_part, njit_part_inline
 
 __all__ = ["write_record"]
 
@@ -42,26 +40,26 @@ TRUE, FOUR_BYTES, FALSE, FIVE_BYTES = (
 ONE = np.uint64(0x3FF0000000000000)  # bits of 1.0
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _after_blanks(data, at, end):
     while at < end and data[np.uint64(at)] in (BLANK, TAB):
         at += 1
     return at
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _after_lines(data, at, end):
     while at < end and data[np.uint64(at)] in (BLANK, TAB, NEWLINE, RETURN):
         at += 1
     return at
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _is(data, at, end, sign):
     return at < end and data[np.uint64(at)] == sign
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _text_end(data, at, end):
     """Position behind the quote that ends a text, or ODD."""
     while at < end:
@@ -72,7 +70,7 @@ def _text_end(data, at, end):
     return np.int64(ODD)
 
 
-@njit(**INNER)
+@njit_part
 def _value_end(data, at, end):
     """Position behind a value of any kind, or ODD; what lies within is compared with what the judge has seen."""
     depth, begin = np.int64(0), at
@@ -101,7 +99,7 @@ def _value_end(data, at, end):
     return np.int64(ODD)
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _name_end(data, at, end):
     """Position behind the quote that ends a member's name, or ODD; escapes in names are for the judge."""
     while at < end and data[np.uint64(at)] != QUOTE:
@@ -111,7 +109,7 @@ def _name_end(data, at, end):
     return np.int64(at + 1) if at < end else np.int64(ODD)
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _time(data, at, end):
     """Read the time; returns (ns, position after it or ODD)."""
     if data[np.uint64(at)] != QUOTE:
@@ -122,7 +120,7 @@ def _time(data, at, end):
     return ns, np.int64(at + 1)
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _amount(data, at, end, out):
     """Read the value, a number or a boolean; returns (its bits, position after it or ODD)."""
     if at + 8 <= end:
@@ -135,7 +133,7 @@ def _amount(data, at, end, out):
     return bits, at
 
 
-@njit(**INNER, forceinline=True)
+@njit_part_inline
 def _object(data, at, end, table, out):
     """Read one object, and put the key of its series together.
 
@@ -177,7 +175,7 @@ def _object(data, at, end, table, out):
             return n, time, bits, np.int64(ODD)
 
 
-@njit(**INNER)
+@njit_part
 def write_record(data, at, last, table, out, taught):
     """Write one record: an object, an array of them, or lines; returns False where the judge is needed."""
     at = _after_lines(data, at, last)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from pipeline.events import Counts
 
-__all__ = ["Standing", "difference", "in_words"]
+__all__ = ["Standing", "in_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +20,14 @@ class Standing:
     model: str = "built-in baselines"
 
 
-def difference(now: Counts, before: Counts) -> Counts:
-    """Return what was counted since ``before``."""
-    formats = {name: count - before.by_format.get(name, 0) for name, count in now.by_format.items()}
-    numbers = {
-        one.name: getattr(now, one.name) - getattr(before, one.name)
-        for one in fields(Counts)
-        if one.name != "by_format"
-    }
-    return Counts(**numbers, by_format={name: count for name, count in formats.items() if count})
-
-
 def in_words(counts: Counts, seconds: float, standing: Standing) -> str:
     """Say in one line what a stretch of ``seconds`` brought and where the job stands."""
     odd = {
         "rejected records": counts.rejected,
         "late": counts.late,
         "duplicate": counts.duplicate,
-        "stale or not finite": counts.stale_or_non_finite,
         "refused": counts.refused,
+        **{reason.replace("_", " "): n for reason, n in counts.by_reason.items()},
     }
     told = ", ".join(f"{count:,} {name}" for name, count in odd.items() if count) or "nothing odd"
     came = (
