@@ -19,11 +19,11 @@ from pipeline.job import Job
 from pipeline.kafka.broker import kafka_home
 from pipeline.kafka.reader import decisions, published
 from pipeline.kafka.sink import Sink
+from pipeline.kafka.slot import Slot
 from pipeline.kafka.source import Source
 from pipeline.kafka.topics import Topics, count_partitions, create, ensure
 from pipeline.lifecycle import IncidentPlan
 from pipeline.operate.champion import ChampionWatch, Desk
-from pipeline.operate.slot import transactional_id
 from pipeline.operate.summary import Standing, in_words
 from pipeline.rekey import Rekey, RekeyParts, RekeyPlan
 from pipeline.rules import Rule, Watch
@@ -140,8 +140,8 @@ def make_job(settings: Settings) -> Job:
     compile_kernels(plan)
     log.info("kernels ready after %.1f s", time.monotonic() - began)
 
-    name = settings.kafka.transactional_id or transactional_id(settings.kafka.group, kafka_home().parent / "slots")
-
+    slot = Slot(settings.kafka.group, kafka_home().parent / "slots")
+    name = settings.kafka.transactional_id or slot.name
     store = store_at(settings.state.folder or str(kafka_home().parent / "state" / settings.kafka.group))
 
     def open_sink() -> Sink:
@@ -149,8 +149,9 @@ def make_job(settings: Settings) -> Job:
             ensure(client, topics)
         return Sink(client, name, topics)
 
+    kafka = settings.kafka
     parts = Parts(
-        source=lambda: Source(client, settings.source.topics, settings.kafka.group, settings.kafka.group_instance_id),
+        source=lambda: Source(client, settings.source.topics, kafka.group, kafka.group_instance_id, slot),
         sink=open_sink,
         published=lambda: published(client, topics.current),
         decisions=lambda: decisions(client, topics.decisions),
@@ -191,7 +192,7 @@ def make_rekey(settings: Settings) -> Rekey:
     source, rekey = settings.source, settings.rekey
     if topics.samples in source.topics:
         raise SettingsError(f"source.topics: {topics.samples} is what rekey writes; name the senders' topics")
-    name = transactional_id(rekey.group, kafka_home().parent / "slots")
+    slot = Slot(rekey.group, kafka_home().parent / "slots")
 
     def open_sink() -> Sink:
         if settings.kafka.create_topics:
@@ -199,10 +200,10 @@ def make_rekey(settings: Settings) -> Rekey:
             retention = {"cleanup.policy": "delete", "retention.ms": str(round(rekey.retention_hours * HOUR_MS))}
             wanted = rekey.partitions or max(1, sum(count_partitions(client, topic) for topic in source.topics))
             create(client, topics.samples, wanted, retention)
-        return Sink(client, name, topics)
+        return Sink(client, slot.name, topics)
 
     parts = RekeyParts(
-        source=lambda: Source(client, source.topics, rekey.group),
+        source=lambda: Source(client, source.topics, rekey.group, slot=slot),
         sink=open_sink,
         partitions=lambda: count_partitions(client, topics.samples),
     )

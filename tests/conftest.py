@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped so too, fixtures leave nothing running
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="foreshock-tests-")
 
 

@@ -151,6 +151,7 @@ def main():
     asked.add_argument("--warm-up-seconds", type=float, default=600, help="left out of the slope")
     asked.add_argument("--keep", type=Path, help="leave logs here")
     given = asked.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped so too, it leaves nothing running
     compile_kernels(plan_of(load(None, []).settings))  # once, here: not by both jobs while their time runs
     with tempfile.TemporaryDirectory(dir=given.keep) as scratch:
         jobs, n_sent, rolls, took, lag = soak(given, Path(scratch))

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.events import Counts
+from pipeline.kafka.slot import Slot
 from pipeline.operate.log import set_up
-from pipeline.operate.slot import transactional_id
 from pipeline.operate.summary import Standing, in_words
 
 Listen = Callable[[str], io.StringIO]
@@ -98,22 +98,25 @@ def test_a_summary_tells_why_values_were_no_measurement() -> None:
 
 def _slot_of_another_process(folder: Path) -> str:
     code = (
-        "import sys; from pathlib import Path; from pipeline.operate.slot import transactional_id;"
-        "print(transactional_id('group', Path(sys.argv[1])))"
+        "import sys; from pathlib import Path; from pipeline.kafka.slot import Slot;"
+        "slot = Slot('group', Path(sys.argv[1])); print(slot.name, slot.member); slot.note('member of ' + slot.name)"
     )
     root = Path(__file__).parents[1]
     command = [sys.executable, "-c", code, str(folder)]
     return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_transactional_id_differs_between_living_processes_and_comes_back_after_one(tmp_path: Path) -> None:
+def test_a_slot_differs_between_living_processes_and_comes_back_after_one_with_its_member(tmp_path: Path) -> None:
     ours = f"group-{socket.gethostname()}"
     assert _slot_of_another_process(tmp_path) == f"{ours}-0"
-    assert transactional_id("group", tmp_path) == f"{ours}-0"
+    slot = Slot("group", tmp_path)
+    assert (slot.name, slot.member) == (f"{ours}-0", f"member of {ours}-0")
     assert _slot_of_another_process(tmp_path) == f"{ours}-1"
-    assert _slot_of_another_process(tmp_path) == f"{ours}-1"
+    assert _slot_of_another_process(tmp_path) == f"{ours}-1 member of {ours}-1"
 
 
-def test_transactional_id_needs_no_writable_folder(tmp_path: Path) -> None:
+def test_a_slot_needs_no_writable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert transactional_id("group", tmp_path / "file" / "locks") == f"group-{socket.gethostname()}-{os.getpid()}"
+    slot = Slot("group", tmp_path / "file" / "locks")
+    slot.note("somebody")
+    assert (slot.name, slot.member) == (f"group-{socket.gethostname()}-{os.getpid()}", "somebody")

@@ -10,13 +10,15 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
+from kafka.admin import MemberToRemove
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
-from pipeline.errors import BrokerUnreachable, SettingsError
+from pipeline.errors import BrokerError, BrokerUnreachable, Fenced, SettingsError
 from pipeline.events import Records
 from pipeline.kafka.clients import Client, connected, keep_rejoining, records_of, translated
+from pipeline.kafka.slot import Slot
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +94,16 @@ class Source:
         Whose members share the partitions.
     instance
         A name that a static member keeps over a restart, or "" for a dynamic one: see ``kafka.group_instance_id``.
+    slot
+        Where a dynamic member is noted, and its former life is found.
     """
 
-    def __init__(self, client: Client, topics: Sequence[str], group: str, instance: str = "") -> None:
-        self._topics = list(topics)
+    def __init__(
+        self, client: Client, topics: Sequence[str], group: str, instance: str = "", slot: Slot | None = None
+    ) -> None:
+        self._client, self._topics, self._group = client, list(topics), group
+        self._slot = None if instance else slot
+        self._dead = self._slot.member if self._slot else ""
         law = {**LAW, "group_id": group, "partition_assignment_strategy": [CooperativeStickyAssignor()]}
         if instance:
             law["group_instance_id"] = instance
@@ -110,8 +118,11 @@ class Source:
         While this member joins its group nothing can come, and a poll takes half a second however short it should be.
         """
         with translated("reading the input"):
-            patience_ms = max(timeout_ms, JOINING_MS) if keep_rejoining(self._consumer) else timeout_ms
+            joining = keep_rejoining(self._consumer)
+            patience_ms = max(timeout_ms, JOINING_MS) if joining else timeout_ms
             polled = self._consumer.poll(timeout_ms=patience_ms, max_records=max_records)
+        if self._slot is not None:
+            self._follow_former(self._slot, joining and keep_rejoining(self._consumer))
         return [records_of(found) for _, found in sorted(polled.items()) if found]
 
     def changes(self) -> list[Change]:
@@ -199,6 +210,18 @@ class Source:
             ends = self._consumer.end_offsets(list(assigned), TIMEOUT_MS) if assigned else {}
         return {Partition(*tp): max(0, end - self.position(Partition(*tp))) for tp, end in sorted(ends.items())}
 
+    def _follow_former(self, slot: Slot, joining: bool) -> None:
+        """Note who we are; while the group waits for our former life, take its leave.
+
+        Not before we wait in the group ourselves: one without members would begin with Kafka's initial delay.
+        """
+        if not joining:
+            slot.note(self.group_metadata().member_id)
+            self._dead = ""
+        elif self._dead:
+            dead, self._dead = self._dead, ""
+            _take_leave(self._client, self._group, dead)
+
     def close(self) -> None:
         """Leave the group; nothing is committed here."""
         try:
@@ -231,6 +254,21 @@ class _Queueing(ConsumerRebalanceListener):  # type: ignore[misc]
         found = sorted(Partition(*tp) for tp in partitions)
         if found:
             self._changes.append(Change(kind, found))
+
+
+def _take_leave(client: Client, group: str, dead: str) -> None:
+    """Tell the group that a member is gone for good, so that it need not wait for its session to end."""
+    try:
+        admin = connected(KafkaAdminClient, client)
+        try:
+            with translated("taking leave for a dead member"):
+                said = admin.remove_group_members(group, [MemberToRemove(member_id=dead)])
+        finally:
+            admin.close()
+    except (BrokerError, Fenced) as trouble:  # it costs time only: the session ends by itself
+        log.info("%s: the group waits for a dead member's session: %s", group, trouble)
+    else:
+        log.info("%s: took leave for %s: %s", group, dead, ", ".join(one.__name__ for one in said.values()))
 
 
 def start_time_ms(start: str) -> int:

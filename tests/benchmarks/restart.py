@@ -5,6 +5,7 @@
 
 import argparse
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -159,6 +160,7 @@ def main():
     asked.add_argument("series", type=int, nargs="*", default=[100_000])
     asked.add_argument("--only", choices=["stall", "restart"])
     given = asked.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped so too, it leaves nothing running
     compile_kernels(plan_of(load(None, []).settings))
     print(f"on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     for n_series in given.series:

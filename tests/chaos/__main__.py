@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -22,6 +23,7 @@ def main():
     asked.add_argument("--only", type=int, nargs="*", help="repeat these rounds alone")
     asked.add_argument("--keep", type=Path, help="leave logs and snapshots here")
     given = asked.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped so too, it leaves nothing running
     scratch = given.keep or Path(tempfile.mkdtemp(prefix="chaos-"))
     scratch.mkdir(parents=True, exist_ok=True)
     numbers = given.only if given.only else range(given.rounds)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from pipeline.events import Rejected
 from pipeline.kafka.follow import read_all
 from pipeline.kafka.reader import published
 from pipeline.kafka.sink import REJECTED_BYTES, Sink
+from pipeline.kafka.slot import Slot
 from pipeline.kafka.source import Committed, Partition, Source
 from pipeline.kafka.topics import Topics, create, ensure
 from pipeline.kafka.writer import Writer
@@ -209,6 +213,36 @@ def test_no_assignment_is_lost_between_two_polls_however_short(
         polls += 1
         assert polls < 60, "the group is joined again and again"
     source.close()
+
+
+MEMBER = """
+import sys, time
+from pathlib import Path
+from pipeline.kafka.slot import Slot
+from pipeline.kafka.source import Source
+broker, topic, group, folder, session = sys.argv[1:]
+client = {"bootstrap_servers": broker, "session_timeout_ms": int(session)}
+source = Source(client, [topic], group, slot=Slot(group, Path(folder)))
+while not source.changes():
+    source.poll(50, 100)
+print("joined", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_killed_process_that_comes_back_need_not_wait_for_its_dead_session(
+    client: dict[str, Any], fresh: Callable[[str], str], tmp_path: Path
+) -> None:
+    topic, group, session_ms = fresh("telemetry"), fresh("group"), 300_000
+    create(client, topic)
+    told = [client["bootstrap_servers"], topic, group, str(tmp_path), str(session_ms)]
+    with subprocess.Popen([sys.executable, "-c", MEMBER, *told], stdout=subprocess.PIPE, text=True) as member:
+        assert member.stdout is not None
+        assert member.stdout.readline() == "joined\n"
+        member.kill()
+    again = Source({**client, "session_timeout_ms": session_ms}, [topic], group, slot=Slot(group, tmp_path))
+    wait_until(lambda: [again.poll(50, 100), again.changes()][1], session_ms / 5_000)
+    again.close()
 
 
 def test_a_member_that_loads_for_longer_than_its_session_stays(

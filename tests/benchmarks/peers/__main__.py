@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("peers", nargs="*", metavar="PEER", choices=[*PEERS, OWN, []])
     parser.add_argument("--readme", action="store_true", help="write the README's table from the last results")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped so too, it leaves nothing running
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"peers": {}}
     if not asked.readme:
         results = run(asked.peers or [*PEERS, OWN], results)

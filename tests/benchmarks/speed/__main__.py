@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -116,6 +117,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, []])
     parser.add_argument("--readme", action="store_true", help="write the README's table from the last results")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped so too, it leaves nothing running
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     if not asked.readme:
         results = run(asked.parts or list(PARTS), results)
