@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from pipeline.kernels.identity import NO_ENTRY, NO_ROOM, finish, insert, lookup
-from pipeline.kernels.wire import ODD, njit_part_inline
+from pipeline.kernels.layout import INNER
+from pipeline.kernels.wire import ODD
 
 __all__ = [
     "BOOLEANS",
@@ -75,7 +77,7 @@ class Columns(NamedTuple):
     used: npt.NDArray[np.int64]
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def entry_of(table, parent, at, taught):
     """Look up the key of ``at`` bytes, making it while learning; NO_ENTRY where it cannot be had."""
     if at == NO_ROOM:
@@ -84,7 +86,7 @@ def entry_of(table, parent, at, taught):
     return insert(table, parent, n_words, -1) if taught.time.size else lookup(table, parent, n_words)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def emit(table, parent, at, sample, out, taught):
     """Write one sample of a known series; returns its row, or ODD where it is not known or there is no room.
 
@@ -116,14 +118,14 @@ def emit(table, parent, at, sample, out, taught):
     return row
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def mark(out):
     """What is used before a record, to come back to."""
     used = out.used
     return used[ROWS], used[TEXTS], used[BOOLEANS], used[WHOLES]
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def settle(good, record, before, out):
     """Say whose the rows of one record are, or take all back to where ``mark`` was asked."""
     rows, texts, booleans, wholes = before

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
-from pipeline.kernels.wire import ODD, njit_borrowing, njit_part, njit_part_inline
+from pipeline.kernels.layout import INNER, LEAN
+from pipeline.kernels.wire import ODD
 
 __all__ = ["number"]
 
@@ -36,7 +38,7 @@ def _powers() -> npt.NDArray[np.uint64]:
 POWERS = _powers()
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _product(a, b):
     """128 bits of a product, as two halves."""
     a0, a1, b0, b1 = a & LOW_HALF, a >> HALF, b & LOW_HALF, b >> HALF
@@ -46,7 +48,7 @@ def _product(a, b):
     return a1 * b1 + (middle >> HALF) + (other >> HALF), (other << HALF) | (low & LOW_HALF)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _leading_zeros(w):
     n = np.int64(0)
     for step in (32, 16, 8, 4, 2, 1):
@@ -56,7 +58,7 @@ def _leading_zeros(w):
     return n
 
 
-@njit_part
+@njit(**INNER)
 def _nearest(w, q):
     """Bits of the float64 nearest to w * 10^q, w > 0; and whether 128 bits decided it."""
     zeros = _leading_zeros(w)
@@ -82,7 +84,7 @@ def _nearest(w, q):
     return (mantissa & ~HIDDEN) | np.uint64(exponent) << np.uint64(52), True
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _digits(data, at, end, w, significant):
     """Read digits into w; returns (w, how many of them are significant, position after them)."""
     while at < end and ZERO <= data[np.uint64(at)] <= NINE:
@@ -92,7 +94,7 @@ def _digits(data, at, end, w, significant):
     return w, significant, at
 
 
-@njit_borrowing
+@njit(**LEAN)
 def number(data, at, end):
     """Read a number as JSON's grammar has it.
 

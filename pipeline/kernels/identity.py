@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
-from pipeline.kernels.wire import njit_borrowing, njit_inline, njit_part_inline
+from pipeline.kernels.layout import INNER, LEAN
 
 __all__ = ["NO_ENTRY", "NO_ROOM", "ROOT", "SCRATCH_WORDS", "Identities", "Table", "copy", "finish", "insert", "lookup"]
 
@@ -45,7 +46,7 @@ class Table(NamedTuple):
     scratch: npt.NDArray[np.uint64]
 
 
-@njit_inline
+@njit(**LEAN, forceinline=True)
 def copy(data, first, last, table, at):
     """Append data[first:last] to the key that is ``at`` bytes long; returns its new length or NO_ROOM."""
     n, key = last - first, table.key
@@ -56,7 +57,7 @@ def copy(data, first, last, table, at):
     return at + n
 
 
-@njit_inline
+@njit(**LEAN, forceinline=True)
 def finish(table, at):
     """Fill the key's last word with zeros; returns its length in words."""
     key = table.key
@@ -66,7 +67,7 @@ def finish(table, at):
     return at >> 3
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _hash_of(table, parent, n_words):
     words = table.scratch
     h = (np.uint64(parent - LOWEST) ^ np.uint64(n_words)) * SPREAD
@@ -76,7 +77,7 @@ def _hash_of(table, parent, n_words):
     return h * SPREAD
 
 
-@njit_inline
+@njit(**LEAN, forceinline=True)
 def lookup(table, parent, n_words):
     """Find the entry whose parent and bytes are those of the key; NO_ENTRY where there is none."""
     h = _hash_of(table, parent, n_words)
@@ -95,7 +96,7 @@ def lookup(table, parent, n_words):
     return np.int64(NO_ENTRY)
 
 
-@njit_borrowing
+@njit(**LEAN)
 def insert(table, parent, n_words, value):
     """Find the key's entry or make it, with the value; NO_ENTRY, and FULL is set, where there is no room for it."""
     entry = lookup(table, parent, n_words)
@@ -119,7 +120,7 @@ def insert(table, parent, n_words, value):
     return entry
 
 
-@njit_borrowing
+@njit(**LEAN)
 def _fill_slots(slots, hashes):
     mask = np.uint64(slots.size - 1)
     for entry in range(hashes.size):

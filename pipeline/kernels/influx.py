@@ -8,12 +8,14 @@ booleans are counted as the judge counts them.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TEXTS, TOLD, emit, entry_of
 from pipeline.kernels.decimal import number
 from pipeline.kernels.identity import NO_ENTRY, copy
+from pipeline.kernels.layout import INNER
 from pipeline.kernels.moment import epoch
-from pipeline.kernels.wire import ODD, njit_part, njit_part_inline
+from pipeline.kernels.wire import ODD
 
 __all__ = ["write_record"]
 
@@ -28,17 +30,17 @@ ONE = np.uint64(0x3FF0000000000000)  # bits of 1.0
 NS_OF_MS = 1_000_000
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _is_digit(byte):
     return ZERO <= byte <= NINE
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _is_blank(byte):
     return byte in (BLANK, TAB, RETURN)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _key_end(data, at, end):
     """Position of the space that ends measurement and tags, or ODD."""
     first = data[np.uint64(at)]
@@ -50,7 +52,7 @@ def _key_end(data, at, end):
     return np.int64(at) if at < end else np.int64(ODD)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _name_end(data, at, end):
     """Position of the sign that ends a field's name, or ODD."""
     begin = at
@@ -66,7 +68,7 @@ def _name_end(data, at, end):
     return np.int64(ODD)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _text_end(data, at, end):
     """Position behind the quote that ends a text, or ODD."""
     while at < end:
@@ -77,7 +79,7 @@ def _text_end(data, at, end):
     return np.int64(ODD)
 
 
-@njit_part
+@njit(**INNER)
 def _boolean(data, at, end):
     """Read a boolean that ends where its field does; returns (its bits, position after it or ODD)."""
     word, n = np.int64(0), np.int64(0)
@@ -93,7 +95,7 @@ def _boolean(data, at, end):
     return ONE if is_true else np.uint64(0), np.int64(at + n)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _time(data, start, end, record_ms):
     """Find a line's time at its end.
 
@@ -117,7 +119,7 @@ def _time(data, start, end, record_ms):
     return ns, np.int64(at)
 
 
-@njit_part
+@njit(**INNER)
 def _write_fields(data, at, end, time, key, stores):
     """Write a line's fields, of which the last one must end at ``end``; returns False where the judge is needed."""
     table, out, taught = stores
@@ -150,7 +152,7 @@ def _write_fields(data, at, end, time, key, stores):
         at += 1
 
 
-@njit_part
+@njit(**INNER)
 def write_record(data, first, last, record_ms, table, out, taught):
     """Write one record, line by line; returns False where the judge is needed."""
     while first < last:

@@ -9,9 +9,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from pipeline.kernels.columns import MAX_TIME_NS
-from pipeline.kernels.wire import ODD, njit_borrowing, njit_part, njit_part_inline
+from pipeline.kernels.layout import INNER, LEAN
+from pipeline.kernels.wire import ODD
 
 __all__ = ["epoch", "rfc3339"]
 
@@ -26,12 +28,12 @@ LONGEST_DATE = 19  # characters to the whole second
 THIRTY = (4, 6, 9, 11)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _scale(whole):
     return SECOND if whole < LIMITS[0] else 1_000_000 if whole < LIMITS[1] else 1_000 if whole < LIMITS[2] else 1
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _digits(data, at, end, most):
     """Read up to ``most`` digits; returns (their number, position after them)."""
     found, last = np.int64(0), min(end, at + most)
@@ -41,7 +43,7 @@ def _digits(data, at, end, most):
     return found, at
 
 
-@njit_borrowing
+@njit(**LEAN)
 def epoch(data, at, end):
     """Read a number since 1970, of s, ms, µs or ns.
 
@@ -70,7 +72,7 @@ def epoch(data, at, end):
     return ns, np.int64(after)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _days(year, month, day):
     """Days from 1970-01-01 to a date of the Gregorian calendar, whose years here begin in March."""
     year -= month <= 2
@@ -80,14 +82,14 @@ def _days(year, month, day):
     return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _is_date(year, month, day):
     leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
     longest = 30 if month in THIRTY else 31 if month != 2 else 29 if leap else 28
     return 1 <= month <= 12 and 1 <= day <= longest
 
 
-@njit_part
+@njit(**INNER)
 def _zone(data, at, end):
     """Seconds by which a zone is ahead of UTC, and the position after it or ODD."""
     letter = data[np.uint64(at)] if at < end else np.uint8(0)
@@ -104,7 +106,7 @@ def _zone(data, at, end):
     return -ahead if letter == DASH else ahead, np.int64(after)
 
 
-@njit_borrowing
+@njit(**LEAN)
 def rfc3339(data, at, end):
     """Read a date with a time.
 

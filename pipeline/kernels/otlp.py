@@ -9,12 +9,14 @@ before, stops the walk at that record, which is left without a trace: the offici
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from pipeline.kernels.columns import MAX_TIME_NS, STALE, emit, entry_of
 from pipeline.kernels.identity import NO_ENTRY, NO_ROOM, ROOT, copy, finish
+from pipeline.kernels.layout import INNER
 from pipeline.kernels.otlp_distribution import EXPONENTIAL, HISTOGRAM, SUMMARY, write_distribution
 from pipeline.kernels.otlp_point import AS_INT, point
-from pipeline.kernels.wire import LENGTH, ODD, VARINT, field, njit_part, njit_part_inline, varint
+from pipeline.kernels.wire import LENGTH, ODD, VARINT, field, varint
 
 __all__ = ["write_record"]
 
@@ -26,7 +28,7 @@ NO_RECORDED_VALUE = 1
 COUNTER, DELTA, OF_HISTOGRAM, OF_SUMMARY = 1, 2, 4, 8  # bits of a sample's kind
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _own_bytes(data, first, last, child, table, at):
     """Append all fields of a message but its children to the key; NO_ROOM where a field is odd."""
     place = first
@@ -43,7 +45,7 @@ def _own_bytes(data, first, last, child, table, at):
     return at
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _write_point(data, first, last, kind, metric, stores):
     """Write the sample of one point; returns False where the judge is needed."""
     table, out, taught = stores
@@ -57,7 +59,7 @@ def _write_point(data, first, last, kind, metric, stores):
     return row != ODD
 
 
-@njit_part
+@njit(**INNER)
 def _kind_of(data, first, last, shape):
     """Kind of a metric's samples by shape, temporality and monotonicity; -1 where one of them is odd."""
     if shape in (0, GAUGE, SUMMARY):
@@ -79,7 +81,7 @@ def _kind_of(data, first, last, shape):
     return kind if shape == SUM else kind | OF_HISTOGRAM
 
 
-@njit_part
+@njit(**INNER)
 def _write_metric(data, first, last, scope, table, out, taught):
     """Write the points of one metric, found by its name, unit, shape and all else that is not a point."""
     shape, begin, end, at = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
@@ -122,7 +124,7 @@ def _write_metric(data, first, last, scope, table, out, taught):
     return kind >= 0
 
 
-@njit_part
+@njit(**INNER)
 def write_record(data, first, last, table, out, taught):
     """Write one record: its resources, their scopes, their metrics; returns False where the judge is needed."""
     while first < last:

@@ -7,10 +7,12 @@ Samples come in the judge's order: count, sum, quantiles.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from pipeline.kernels.columns import MAX_TIME_NS, STALE, WHOLES, emit
 from pipeline.kernels.identity import NO_ROOM, copy
-from pipeline.kernels.wire import FIXED64, LENGTH, ODD, VARINT, field, fixed64, njit_part, njit_part_inline, varint
+from pipeline.kernels.layout import INNER
+from pipeline.kernels.wire import FIXED64, LENGTH, ODD, VARINT, field, fixed64, varint
 
 __all__ = ["EXPONENTIAL", "HISTOGRAM", "SUMMARY", "write_distribution"]
 
@@ -23,7 +25,7 @@ IS_COUNT, IS_SUM, IS_QUANTILE = 1, 2, 3  # what ends the key of a sample's serie
 ROOM = 16  # bytes that such an end takes
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _head(data, first, last, shape, table):
     """Read what a point's samples need.
 
@@ -63,7 +65,7 @@ def _head(data, first, last, shape, table):
     return at, time, start, flags & NO_RECORDED_VALUE, count, has_sum, total
 
 
-@njit_part
+@njit(**INNER)
 def _write_quantiles(data, first, last, at, sample, metric, stores):
     """Write a summary's quantiles; ``at`` is the length of its attributes in the key, ``sample`` time, start, kind."""
     table, out, taught = stores
@@ -94,7 +96,7 @@ def _write_quantiles(data, first, last, at, sample, metric, stores):
     return True
 
 
-@njit_part
+@njit(**INNER)
 def write_distribution(data, first, last, shape, kind, metric, stores):
     """Write the samples of one point, and note where it lies; returns False where the judge is needed."""
     table, out, taught = stores

@@ -6,16 +6,18 @@ Exemplars hold no sample and are skipped, but only those that the official libra
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from pipeline.kernels.identity import NO_ROOM, copy
-from pipeline.kernels.wire import FIXED64, LENGTH, ODD, VARINT, field, fixed64, njit_part, njit_part_inline, varint
+from pipeline.kernels.layout import INNER
+from pipeline.kernels.wire import FIXED64, LENGTH, ODD, VARINT, field, fixed64, varint
 
 __all__ = ["AS_INT", "point"]
 
 START, TIME, AS_DOUBLE, EXEMPLARS, AS_INT, ATTRIBUTES, FLAGS = 2, 3, 4, 5, 6, 7, 8  # fields of a point
 
 
-@njit_part
+@njit(**INNER)
 def _is_exemplar(data, first, last):
     """Whether bytes are an exemplar of numbers and ids alone; one with texts is for the judge."""
     at = first
@@ -27,7 +29,7 @@ def _is_exemplar(data, first, last):
     return True
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def point(data, first, last, table):
     """Read one point.
 

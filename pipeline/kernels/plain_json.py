@@ -9,12 +9,14 @@ seen before stop the walk at that record, which is left without a trace for the 
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from pipeline.kernels.columns import BOOLEANS, MAX_TIME_NS, TOLD, emit
 from pipeline.kernels.decimal import number
 from pipeline.kernels.identity import copy
+from pipeline.kernels.layout import INNER
 from pipeline.kernels.moment import epoch, rfc3339
-from pipeline.kernels.wire import ODD, fixed64, njit_part, njit_part_inline
+from pipeline.kernels.wire import ODD, fixed64
 
 __all__ = ["write_record"]
 
@@ -40,26 +42,26 @@ TRUE, FOUR_BYTES, FALSE, FIVE_BYTES = (
 ONE = np.uint64(0x3FF0000000000000)  # bits of 1.0
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _after_blanks(data, at, end):
     while at < end and data[np.uint64(at)] in (BLANK, TAB):
         at += 1
     return at
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _after_lines(data, at, end):
     while at < end and data[np.uint64(at)] in (BLANK, TAB, NEWLINE, RETURN):
         at += 1
     return at
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _is(data, at, end, sign):
     return at < end and data[np.uint64(at)] == sign
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _text_end(data, at, end):
     """Position behind the quote that ends a text, or ODD."""
     while at < end:
@@ -70,7 +72,7 @@ def _text_end(data, at, end):
     return np.int64(ODD)
 
 
-@njit_part
+@njit(**INNER)
 def _value_end(data, at, end):
     """Position behind a value of any kind, or ODD; what lies within is compared with what the judge has seen."""
     depth, begin = np.int64(0), at
@@ -99,7 +101,7 @@ def _value_end(data, at, end):
     return np.int64(ODD)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _name_end(data, at, end):
     """Position behind the quote that ends a member's name, or ODD; escapes in names are for the judge."""
     while at < end and data[np.uint64(at)] != QUOTE:
@@ -109,7 +111,7 @@ def _name_end(data, at, end):
     return np.int64(at + 1) if at < end else np.int64(ODD)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _time(data, at, end):
     """Read the time; returns (ns, position after it or ODD)."""
     if data[np.uint64(at)] != QUOTE:
@@ -120,7 +122,7 @@ def _time(data, at, end):
     return ns, np.int64(at + 1)
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _amount(data, at, end, out):
     """Read the value, a number or a boolean; returns (its bits, position after it or ODD)."""
     if at + 8 <= end:
@@ -133,7 +135,7 @@ def _amount(data, at, end, out):
     return bits, at
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def _object(data, at, end, table, out):
     """Read one object, and put the key of its series together.
 
@@ -175,7 +177,7 @@ def _object(data, at, end, table, out):
             return n, time, bits, np.int64(ODD)
 
 
-@njit_part
+@njit(**INNER)
 def write_record(data, at, last, table, out, taught):
     """Write one record: an object, an array of them, or lines; returns False where the judge is needed."""
     at = _after_lines(data, at, last)

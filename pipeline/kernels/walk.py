@@ -6,9 +6,11 @@ is the judge of it.
 
 from __future__ import annotations
 
+from numba import njit
+
 from pipeline.kernels import influx, otlp, plain_json
 from pipeline.kernels.columns import mark, settle
-from pipeline.kernels.wire import njit_borrowing
+from pipeline.kernels.layout import LEAN
 
 __all__ = ["INFLUX", "OTLP", "PLAIN_JSON", "walk"]
 
@@ -16,7 +18,7 @@ OTLP, INFLUX, PLAIN_JSON = range(3)  # formats of a batch's records
 write_otlp, write_influx, write_json = otlp.write_record, influx.write_record, plain_json.write_record
 
 
-@njit_borrowing
+@njit(**LEAN)
 def walk(batch, first, table, out, taught):
     """Write the samples of records from row ``first`` on, until one needs the judge or the room is full.
 

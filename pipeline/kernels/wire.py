@@ -19,10 +19,6 @@ __all__ = [
     "VARINT",
     "field",
     "fixed64",
-    "njit_borrowing",
-    "njit_inline",
-    "njit_part",
-    "njit_part_inline",
     "varint",
 ]
 
@@ -31,15 +27,8 @@ ODD = -1
 LARGEST = (1 << 31) - 1  # of a tag or a length
 ONE_BYTE = 0x80
 
-# Arrays are borrowed from the caller: counting references to them at each access would cost more than the walk, and
-# so would handing dozens of array fields to each small function instead of making them one with their caller.
-njit_borrowing = njit(**LEAN)
-njit_inline = njit(**LEAN, forceinline=True)
-njit_part = njit(**INNER)
-njit_part_inline = njit(**INNER, forceinline=True)
 
-
-@njit_inline
+@njit(**LEAN, forceinline=True)
 def varint(data, at, end):
     """Read a varint at ``at``; returns (value as int64, position after it or ODD)."""
     value = np.int64(0)
@@ -56,7 +45,7 @@ def varint(data, at, end):
     return value, ODD
 
 
-@njit_inline
+@njit(**LEAN, forceinline=True)
 def fixed64(data, at):
     """Read eight little-endian bytes as uint64; the caller has checked that they are there."""
     i = np.uint64(at)
@@ -66,7 +55,7 @@ def fixed64(data, at):
     return value
 
 
-@njit_part_inline
+@njit(**INNER, forceinline=True)
 def field(data, at, end):
     """Read the tag at ``at`` and find where its field ends.
 
