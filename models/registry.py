@@ -17,6 +17,7 @@ from typing import Any
 from models import files
 from models.bundle import Bundle
 from models.errors import AliasMoved, ModelNotFound, StoreUnreachable
+from models.question import AliasQuestion
 from models.tracking import (
     Noted,
     default_uri,
@@ -75,6 +76,7 @@ class Registry:
     def __init__(self, name: str = "foreshock", uri: str = "", trusted_types: Collection[str] = ()) -> None:
         self.name, self.uri, self.trusted_types = name, uri or default_uri(), tuple(trusted_types)
         self._opened: Any = None
+        self._question = AliasQuestion(self.uri, name) if self.uri.startswith(("http://", "https://")) else None
 
     @property
     def is_there(self) -> bool:
@@ -94,6 +96,8 @@ class Registry:
         """Version numbers by alias; empty for a model that nobody has registered. One question to the store."""
         try:
             with self._asking("asking for aliases"):
+                if self._question is not None:
+                    return self._question.ask()
                 return {key: str(value) for key, value in self._client.get_registered_model(self.name).aliases.items()}
         except ModelNotFound:
             return {}

@@ -1,6 +1,7 @@
 """Where models are kept and runs are noted: the address of the store, and one run of training in it.
 
-Only this file and ``registry.py`` speak to MLflow, which costs two seconds and 170 MB to import: both import it late.
+Only this file, ``registry.py`` and ``question.py`` speak to MLflow, which costs two seconds and 170 MB to import: all
+three import it late.
 """
 
 from __future__ import annotations
