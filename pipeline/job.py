@@ -274,8 +274,6 @@ class Job:
         batch.decisions += begun
         if begun or work.stream.plan != self._parts.plan:
             self._note(place, work, batch, "settings", asdict(self._parts.plan))
-        if self._model is not None and work.model != self._model:
-            self._note(place, work, batch, "model", {"hash": self._model})
 
     def _follow(self, change: Change, take_over: TakeOver) -> None:
         """Queue partitions that came; drop the state of those that went (their work is committed)."""
