@@ -7,32 +7,21 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from pipeline.amounts import amount, band, number, rate_of
+from pipeline.amounts import rate_of
 from pipeline.baselines import Features
 from pipeline.catalog import Catalog
 from pipeline.codecs.units import bounds_of
-from pipeline.exhaustion import Outlook
 from pipeline.grid import Grid
-from pipeline.incident import ContributingMetric
+from pipeline.incident import ContributingMetric, Reason
 from pipeline.life import Life
 from pipeline.rules import Rules
+from pipeline.titles import title_of
 
 __all__ = ["Narrator", "iso_time"]
 
 MOST_METRICS = 10
 WITH_HISTORY = 3
 BAND_WIDTH = 3.0
-PHRASES: dict[str, str] = {
-    "spike": "jumped to",
-    "dip": "fell to",
-    "level_shift": "moved to a new level of",
-    "trend": "is drifting, now",
-    "variance": "is unusually restless, now",
-    "flatline": "is stuck at",
-    "season": "broke its daily rhythm at",
-}
-# hours in a minute, an hour and a day, and below how many hours each is used
-SPANS = ((1 / 60, "min", 3.0), (1.0, "h", 72.0), (24.0, "d", float("inf")))
 
 
 def iso_time(time_ms: int) -> str:
@@ -60,22 +49,9 @@ class Narrator:
         """The rules in force for what carries the incident."""
         return self.rules.named(s for s, blame in life.blame.items() if blame > 0.0)
 
-    def title(self, life: Life, metrics: list[ContributingMetric]) -> str:
+    def title(self, life: Life, metrics: list[ContributingMetric], reason: Reason) -> str:
         """What, where, how much and since when, in one line."""
-        entity = self.catalog.entities[life.entity][0]
-        since = datetime.fromtimestamp(life.started_ms / 1000, UTC).strftime("%H:%M")
-        if life.track == "silence":
-            return f"{entity}: no telemetry since {since} UTC"
-        if life.outlook is not None and metrics:
-            return f"{entity}: {metrics[0].metric} {_outlook(life.outlook)}"
-        if not metrics:
-            return f"{entity}: unusual behaviour since {since} UTC"
-        top = metrics[0]
-        text = f"{entity}: {top.metric} {PHRASES[life.kind]} {amount(top.value, top.unit)} since {since} UTC"
-        if top.lower is not None:
-            text += f", usually {band(top.lower, top.upper, top.unit)} at this hour"
-        others = len(metrics) - 1
-        return f"{text} (and {others} more metric{'s' if others > 1 else ''})" if others else text
+        return title_of(self.catalog.entities[life.entity][0], life, metrics, reason)
 
     def _metric(self, series: int, share: float, with_history: bool) -> ContributingMetric:
         identity = self.catalog.identities[series]
@@ -92,18 +68,6 @@ class Narrator:
             upper=_rounded(min(expected + BAND_WIDTH * scale, largest)),
             recent=[_rounded(x) for x in self.features.recent(series).tolist()] if with_history else [],
         )
-
-
-def _outlook(outlook: Outlook) -> str:
-    """``full in 6 h (4–11 h), now 82 %``: shares are of the limit; what counts down is used up instead of full."""
-    end = "used up" if outlook.left else "full"
-    now = f"now {number(100.0 * outlook.used / outlook.limit)} %{' left' if outlook.left else ''}"
-    if outlook.full_ms <= outlook.time_ms:
-        return f"is {end}, {now}"
-    hours = [(at - outlook.time_ms) / 3.6e6 for at in (outlook.full_ms, outlook.earliest_ms, outlook.latest_ms)]
-    size, sign = next((size, sign) for size, sign, most in SPANS if hours[0] < most)
-    middle, low, high = (round(one / size) for one in hours)
-    return f"{end} in {middle} {sign} ({low}–{high} {sign}), {now}"
 
 
 def _rounded(value: float) -> float | None:

@@ -71,7 +71,7 @@ class Publication:
             score=life.score,
             kind=life.kind,
             entity=Entity(id=name, entity_class=entity_class, name=name),
-            title=self.narrator.title(life, metrics),
+            title=self.narrator.title(life, metrics, change.reason),
             started_at=iso_time(life.started_ms),
             detected_at=iso_time(life.detected_ms),
             updated_at=iso_time(life.updated_ms),

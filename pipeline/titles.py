@@ -1,0 +1,132 @@
+"""The one line that is read at 3 a.m.: what, where, how much and since when; and once it is over, what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pipeline.amounts import amount, band, number
+from pipeline.exhaustion import Outlook
+from pipeline.incident import ContributingMetric, Reason
+from pipeline.life import Life
+
+__all__ = ["title_of"]
+
+# what a metric does when an incident opens and while it goes on, with its value and its start to be put in
+FIRST = {
+    "spike": "jumped to {now} since {since}",
+    "dip": "fell to {now} since {since}",
+    "level_shift": "moved to a new level of {now} since {since}",
+    "trend": "is drifting, now {now} since {since}",
+    "variance": "is unusually restless, now {now} since {since}",
+    "flatline": "is stuck at {now} since {since}",
+    "season": "broke its daily rhythm at {now} since {since}",
+    "correlation": "no longer goes with the others, now {now} since {since}",
+}
+LATER = {
+    **FIRST,
+    "spike": "jumped at {since} and is {now} now",
+    "dip": "fell at {since} and is {now} now",
+    "level_shift": "moved to a new level at {since} and is {now} now",
+    "season": "broke its daily rhythm at {since} and is {now} now",
+}
+# and what it did
+PAST = {
+    "spike": "jumped",
+    "dip": "fell",
+    "level_shift": "was at a new level",
+    "trend": "drifted",
+    "variance": "was unusually restless",
+    "flatline": "was stuck",
+    "season": "was out of its daily rhythm",
+    "correlation": "did not go with the others",
+}
+# ends that are no recovery
+ENDS: dict[str, str] = {
+    "timeout": "taken for the new normal from now on",
+    "moved": "its records go to another partition now",
+    "retracted": "late data shows that it was nothing",
+}
+# beside the metric most to blame, those are counted that carry so large a share of what it carries
+WORTH_COUNTING = 0.25
+# hours in a minute, an hour and a day, and below how many hours each is used
+SPANS = ((1 / 60, "min", 3.0), (1.0, "h", 72.0), (24.0, "d", float("inf")))
+
+
+def title_of(entity: str, life: Life, metrics: Sequence[ContributingMetric], reason: Reason) -> str:
+    """Say what is to be said of a life at one of its turns.
+
+    Parameters
+    ----------
+    entity
+        Whose it is.
+    life
+        Of which track, kind and status.
+    metrics
+        Those to blame, most first.
+    reason
+        Why it is told now; of an end, what ended it.
+    """
+    if life.status != "resolved":
+        return f"{entity}: {_is(life, metrics)}"
+    if reason in ENDS:
+        return f"{entity}: {_is(life, metrics)}: {ENDS[reason]}"
+    return f"{entity}: {_was(life, metrics)}"
+
+
+def _is(life: Life, metrics: Sequence[ContributingMetric]) -> str:
+    """What goes on."""
+    since = f"{_clock(life.started_ms, life.updated_ms)} UTC"
+    if life.track == "silence":
+        return f"no telemetry since {since}"
+    if not metrics:
+        return f"{_unnamed(life)} since {since}"
+    top = metrics[0]
+    if life.outlook is not None:
+        return f"{top.metric} {_outlook(life.outlook)}"
+    phrase = (FIRST if life.revision == 1 else LATER)[life.kind]
+    return f"{top.metric} {phrase.format(now=amount(top.value, top.unit), since=since)}{_usually(metrics)}"
+
+
+def _was(life: Life, metrics: Sequence[ContributingMetric]) -> str:
+    """What is over."""
+    span = f"from {_clock(life.started_ms, life.ended_ms)} to {_clock(life.ended_ms, life.ended_ms)} UTC"
+    if life.track == "silence":
+        return f"no telemetry {span}"
+    if not metrics:
+        return f"{_unnamed(life)} {span}"
+    top = metrics[0]
+    now = f"now {amount(top.value, top.unit)}"
+    if life.outlook is not None:
+        return f"{top.metric} {'no longer runs out' if life.outlook.left else 'no longer fills'}, {now}"
+    return f"{top.metric} {PAST[life.kind]} {span}, {now}{_usually(metrics)}"
+
+
+def _unnamed(life: Life) -> str:
+    """What is known where a recovery knows no metrics any more."""
+    return "a limit within reach" if life.track == "exhaustion" else "unusual behaviour"
+
+
+def _usually(metrics: Sequence[ContributingMetric]) -> str:
+    """What is usual of the first metric, and how many others there are to look at."""
+    top, others = metrics[0], sum(one.share >= WORTH_COUNTING * metrics[0].share for one in metrics[1:])
+    usual = "" if top.lower is None else f", usually {band(top.lower, top.upper, top.unit)} at this hour"
+    return f"{usual} (and {others} more metric{'s' if others > 1 else ''})" if others else usual
+
+
+def _clock(time_ms: int, now_ms: int) -> str:
+    """Time of the day, with its date unless that is today's."""
+    time, now = (datetime.fromtimestamp(at / 1000, UTC) for at in (time_ms, now_ms))
+    return f"{time:%H:%M}" if time.date() == now.date() else f"{time:%Y-%m-%d %H:%M}"
+
+
+def _outlook(outlook: Outlook) -> str:
+    """``full in 6 h (4–11 h), now 82 %``: shares are of the limit; what counts down is used up instead of full."""
+    end = "used up" if outlook.left else "full"
+    now = f"now {number(100.0 * outlook.used / outlook.limit)} %{' left' if outlook.left else ''}"
+    if outlook.full_ms <= outlook.time_ms:
+        return f"is {end}, {now}"
+    hours = [(at - outlook.time_ms) / 3.6e6 for at in (outlook.full_ms, outlook.earliest_ms, outlook.latest_ms)]
+    size, sign = next((size, sign) for size, sign, most in SPANS if hours[0] < most)
+    middle, low, high = (round(one / size) for one in hours)
+    return f"{end} in {middle} {sign} ({low}–{high} {sign}), {now}"

@@ -1,0 +1,81 @@
+"""The title says what goes on while it goes on, and what it was once it is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from pipeline.exhaustion import Outlook
+from pipeline.incident import ContributingMetric, IncidentKind, Reason
+from pipeline.life import Life
+from pipeline.titles import title_of
+
+AT, MINUTE = 1_780_279_800_000, 60_000  # 2026-06-01T02:10Z
+HOUR = 60 * MINUTE
+
+
+def metric(name: str, share: float, value: float = 97.0) -> ContributingMetric:
+    return ContributingMetric(name, "%", share, value, 65.0, 61.0, 70.0)
+
+
+def life(kind: IncidentKind = "spike", **known: object) -> Life:
+    told = {"status": "open", "revision": 1, "updated_ms": AT + MINUTE, **known}
+    return replace(Life(0, "behaviour", AT, kind=kind), **told)
+
+
+def said(one: Life, *metrics: ContributingMetric, reason: Reason = "opened") -> str:
+    return title_of("db-03", one, metrics or [metric("disk.utilization", 1.0)], reason)
+
+
+def test_an_opened_incident_says_what_how_much_and_since_when() -> None:
+    assert said(life()) == "db-03: disk.utilization jumped to 97 % since 02:10 UTC, usually 61–70 % at this hour"
+
+
+def test_a_later_revision_does_not_say_that_it_jumped_to_what_it_is_now() -> None:
+    later = said(life(revision=3), metric("disk.utilization", 1.0, 66.0), reason="severity")
+    assert later == "db-03: disk.utilization jumped at 02:10 UTC and is 66 % now, usually 61–70 % at this hour"
+
+
+def test_what_is_over_is_told_in_the_past_with_both_of_its_ends() -> None:
+    over = life("flatline", status="resolved", revision=4, ended_ms=AT + HOUR, updated_ms=AT + HOUR + 5 * MINUTE)
+    assert said(over, reason="recovered") == (
+        "db-03: disk.utilization was stuck from 02:10 to 03:10 UTC, now 97 %, usually 61–70 % at this hour"
+    )
+
+
+def test_a_start_on_another_day_has_its_date() -> None:
+    over = life("dip", status="resolved", revision=2, ended_ms=AT + 24 * HOUR)
+    assert "fell from 2026-06-01 02:10 to 02:10 UTC" in said(over, reason="recovered")
+
+
+def test_only_metrics_that_carry_much_of_it_are_counted_beside_the_first() -> None:
+    shares = [0.5, 0.2, 0.13, *[0.034] * 5]
+    assert said(life(), *(metric(f"m{n}", share) for n, share in enumerate(shares))).endswith("(and 2 more metrics)")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in get_args(IncidentKind) if kind not in ("silence", "exhaustion")])
+@pytest.mark.parametrize("reason", get_args(Reason))
+@pytest.mark.parametrize("is_over", [False, True])
+def test_every_kind_has_words_for_every_turn(kind: IncidentKind, reason: Reason, is_over: bool) -> None:
+    one = life(kind, status="resolved" if is_over else "open", revision=2, ended_ms=AT + HOUR if is_over else 0)
+    told = said(one, reason=reason)
+    assert told.startswith("db-03: disk.utilization ") and "02:10" in told and "97 %" in told
+
+
+def test_silence_says_from_when_to_when() -> None:
+    quiet = replace(life("silence"), track="silence")
+    assert title_of("db-03", quiet, [], "opened") == "db-03: no telemetry since 02:10 UTC"
+    over = replace(quiet, status="resolved", ended_ms=AT + HOUR)
+    assert title_of("db-03", over, [], "recovered") == "db-03: no telemetry from 02:10 to 03:10 UTC"
+
+
+def test_a_disk_that_was_cleaned_no_longer_fills() -> None:
+    outlook = Outlook(0, AT, 97.0, 100.0, AT + 6 * HOUR, AT + 4 * HOUR, AT + 11 * HOUR, True, False)
+    fills = replace(life("exhaustion"), track="exhaustion", outlook=outlook)
+    assert said(fills) == "db-03: disk.utilization full in 6 h (4–11 h), now 97 %"
+    cleaned = replace(fills, status="resolved", ended_ms=AT + HOUR)
+    assert said(cleaned, metric("disk.utilization", 1.0, 40.0), reason="recovered") == (
+        "db-03: disk.utilization no longer fills, now 40 %"
+    )
