@@ -24,7 +24,7 @@ from pipeline.incident import IncidentKind
 from pipeline.kernels.baseline import N_ROWS
 from pipeline.kernels.horizon import members
 from pipeline.kernels.silence import FELL_SILENT, MOVED
-from pipeline.kinds import LOOKS, TELLING, kind_of
+from pipeline.kinds import BRIEF, LOOKS, TELLING, kind_of
 from pipeline.life import Change, Life, Told
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.plan import Plan
@@ -278,7 +278,9 @@ class Judge:
         return None if kind == life.kind else self.incidents.renamed(life, kind, evidence)
 
     def _kind(self, life: Life) -> IncidentKind:
-        return kind_of(life.steps, self.features.recent(life.top), self._telling[life.top])
+        kind = kind_of(life.steps, self.features.recent(life.top), self._telling[life.top])
+        # what lasted is no spike, not even when it is over
+        return life.kind if kind in BRIEF and life.kind not in BRIEF else kind
 
     def _contributions(self, series: npt.NDArray[np.int64], values: Floats, most: int | None) -> dict[str, float]:
         top = np.argsort(-values, kind="stable")[:most]

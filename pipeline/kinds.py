@@ -18,12 +18,14 @@ import numpy.typing as npt
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.incident import IncidentKind
 
-__all__ = ["LOOKS", "TELLING", "kind_of"]
+__all__ = ["BRIEF", "LOOKS", "TELLING", "kind_of"]
 
 Floats = npt.NDArray[np.float64]
 
 # features that tell a kind, as columns of the feature matrix
 TELLING = tuple(FEATURE_NAMES.index(name) for name in ("beyond", "flat", "shift"))
+# kinds of a deviation that is over or young
+BRIEF = frozenset({"spike", "dip"})
 # at which steps of an incident its kind is looked at anew
 LOOKS = (8, 20, 45)
 # rows before the first anomalous one that may belong to the trouble already, and rows of before that must be known

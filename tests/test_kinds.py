@@ -1,10 +1,14 @@
 """Kinds of trouble are told apart by what happened before the incident and since."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.baselines import FEATURE_NAMES
-from pipeline.kinds import TELLING, kind_of
+from pipeline.kinds import BRIEF, TELLING, kind_of
+from pipeline.plan import Plan
+from pipeline.recordings import recording
+from pipeline.replay import replay
 
 RNG = np.random.default_rng(8)
 NAMES = [FEATURE_NAMES[column] for column in TELLING]
@@ -50,3 +54,17 @@ def test_what_does_not_move_is_a_flat_line():
 
 def test_a_series_hardly_seen_is_named_all_the_same():
     assert kind_of(1, np.array([3.0]), np.zeros(len(NAMES))) in ("spike", "dip")
+
+
+def test_what_lasted_is_not_renamed_a_spike_once_it_is_over():
+    chance, at = np.random.default_rng(5), slice(2_000, 2_040)
+    load = chance.normal(50.0, 1.0, 2_100)
+    load[at] += 25.0
+    times = pd.to_datetime(1_700_000_000_000 + 60_000 * np.arange(len(load)), unit="ms", utc=True)
+    told = replay([recording(pd.DataFrame({"timestamp": times, "load": load}), "web-1")], Plan()).incidents
+    lives = {event.data.incident_id: [] for event in told}
+    for event in told:
+        lives[event.data.incident_id].append(event.data.kind)
+    kinds = next(kinds for kinds in lives.values() if len(kinds) > 2)
+    lasting = [kind not in BRIEF for kind in kinds]
+    assert any(lasting) and lasting == sorted(lasting)
