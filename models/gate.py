@@ -21,6 +21,7 @@ from models.drift import histogram, quantile_edges, stability_index
 from models.errors import ModelError, ModelNotFound, PromotionRefused
 from models.evaluate import Span, found
 from models.registry import CHAMPION, Registry, Version
+from models.skopsfile import dumped
 from models.trial import Trial
 
 __all__ = ["Comparison", "Outcome", "Rule", "Side", "compare", "promote", "recall_comparison", "remember_comparison"]
@@ -259,9 +260,6 @@ def champion_of(registry: Registry) -> Bundle | None:
 
 def _side(outcome: Outcome, bundle: Bundle | None, events: Sequence[Span]) -> Side:
     held = found(events, outcome.incidents) if events else None
-    size = (
-        0 if bundle is None else sum(row.nbytes for rows in (bundle.series, bundle.entities) for row in rows.values())
-    )
     return Side(
         incidents=len(outcome.incidents),
         per_entity_week=len(outcome.incidents) / max(outcome.entity_weeks, 1e-9),
@@ -270,8 +268,16 @@ def _side(outcome: Outcome, bundle: Bundle | None, events: Sequence[Span]) -> Si
         delay_seconds=None if held is None or not held.n_met else held.delay_ms / 1000,
         score_p99=float(np.quantile(outcome.scores, 0.99)) if len(outcome.scores) else 0.0,
         cpu_seconds=outcome.cpu_seconds,
-        megabytes=size / 1e6,
+        megabytes=0.0 if bundle is None else _megabytes(bundle),
     )
+
+
+def _megabytes(bundle: Bundle) -> float:
+    """Size of what a bundle knows: its arrays, and its estimators as they are saved."""
+    tables = (bundle.series, bundle.entities, bundle.classes)
+    arrays = sum(row.nbytes for table in tables for row in table.values())
+    estimators = [bundle.estimator, *(one.estimator for one in bundle.sets.values())]
+    return (arrays + sum(len(dumped(one)) for one in estimators if one is not None)) / 1e6
 
 
 def _load(side: Side, entity_weeks: float) -> float:

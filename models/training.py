@@ -44,7 +44,8 @@ class Learned:
     ``series`` and ``entities`` are the state at the end, ``classes`` tells the class of each entity; ``rows`` are
     feature rows of before the cut, shape (n_rows, n_features), ``later`` those of the last whole day and more by entity
     class; ``held`` has of each entity (times in ms, scores, thresholds) after the cut, ``events`` the incidents that
-    opened there; ``windows``, where they were asked for, are of each entity and of before the cut.
+    opened there; ``windows``, where they were asked for, are of each entity and of before the cut. ``cpu_seconds`` are
+    those of whoever walked, without reading.
     """
 
     series: dict[tuple[str, str], Floats] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class Learned:
     events: list[Any] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
     n_samples: int = 0
+    cpu_seconds: float = 0.0
 
     def add(self, other: Learned) -> None:
         """Take in another group of the same history."""
@@ -68,6 +70,7 @@ class Learned:
         self.digests |= other.digests
         self.events += other.events
         self.n_samples += other.n_samples
+        self.cpu_seconds += other.cpu_seconds
         for name, rows in other.later.items():
             self.later[name] = np.concatenate([self.later[name], rows]) if name in self.later else rows
         if len(other.rows):

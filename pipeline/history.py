@@ -6,7 +6,6 @@ be worked on by other processes or machines with the same result. A group goes d
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,17 +21,17 @@ from pipeline.baselines import FEATURE_NAMES
 from pipeline.errors import InputError
 from pipeline.incident import Incident, epoch_ms
 from pipeline.kernels import energy as k
-from pipeline.lesson import Lesson, walk
+from pipeline.lesson import Lesson, Part, walk
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.recordings import Recording
 from pipeline.replay import NO_SCORES
-from pipeline.simulate.labels import Label
 from pipeline.spread import Here, Spread
 from pipeline.stream import Plan
 
-__all__ = ["History"]
+__all__ = ["History", "newest_ns"]
 
 ENTITIES_A_GROUP = 50
+EVERYTHING = Part()
 # entities that stand for the fleet where rows alone are wanted, and how many rows and windows
 SCOUTS, ROWS_WANTED, WINDOWS_WANTED = 64, 200_000, 60_000
 Ints = npt.NDArray[np.int64]
@@ -50,10 +49,8 @@ class History:
         Tables on disk, or recordings in memory.
     plan
         The same that the job runs under.
-    entities
-        Pattern of the entities wanted.
-    excluded
-        Stretches that nothing is learned from: they become gaps.
+    part
+        What of the recordings counts.
     held_share
         Last part of the time range, kept for threshold and evaluation; never shuffled.
     spread
@@ -68,14 +65,13 @@ class History:
         self,
         sources: Iterable[Path | Recording],
         plan: Plan,
-        entities: str = "*",
-        excluded: Sequence[Label] = (),
+        part: Part = EVERYTHING,
         held_share: float = 0.2,
         spread: Spread | None = None,
         on_progress: Progress | None = None,
     ) -> None:
         self.plan = replace(plan, **NO_SCORES)  # type: ignore[arg-type]
-        self._sources, self._entities, self._excluded = list(sources), entities, tuple(excluded)
+        self._sources, self._part = list(sources), part
         self.first_ms, self.end_ms, self.n_rows, self.n_values = self._scan()
         self._spread, self._on_progress = spread or Here(self.n_values), on_progress
         self.cut_ms = round(self.end_ms - held_share * (self.end_ms - self.first_ms))
@@ -121,8 +117,8 @@ class History:
     ) -> Learned:
         """One pass over some sources, or all; rows and windows are sampled before the cut, scores kept after it."""
         lessons = [
-            Lesson(tuple(part), self._entities, self.plan, bundle, cut_ms, self._day_ms, *shares, self._excluded)
-            for part in _groups(sources or self._sources)
+            Lesson(tuple(group), self._part, self.plan, bundle, cut_ms, self._day_ms, *shares)
+            for group in _groups(sources or self._sources)
         ]
         whole = Learned()
         for done, learned in enumerate(self._spread.map(walk, lessons), start=1):
@@ -130,18 +126,16 @@ class History:
             if self._on_progress is not None:
                 self._on_progress(done, len(lessons))
         if not whole.series:
-            raise InputError(f"nothing is left to learn from: no entity matches {self._entities!r}")
+            raise InputError(f"nothing is left to learn from: no entity matches {self._part.entities!r}")
         return whole
 
     def judge(self, bundle: Bundle | None) -> Outcome:
         """Send a model over all of it and tell what an operator would have seen; None: the untrained baselines."""
-        began = time.process_time()
         learned = self._go(bundle, self.first_ms, (0.0, 0.0))
-        spent = time.process_time() - began
         scores = [held[1] for held in learned.held.values()]
         weeks = max(1, len(learned.entities)) * (self.end_ms - self.first_ms) / WEEK_MS
         whole = np.concatenate(scores) if scores else np.zeros(0)
-        return Outcome(_spans(learned.events, self.end_ms), whole, spent, weeks)
+        return Outcome(_spans(learned.events, self.end_ms), whole, learned.cpu_seconds, weeks)
 
     def common(self, rows: Floats) -> Floats:
         """The median calibration of entities, as of one that has not seen a step: it has a tail, and earns its own."""
@@ -179,14 +173,15 @@ class History:
         """First and last time in ms, and the numbers of rows and values, of what can be told without reading values."""
         first, last, n_rows, n_values = [], [], 0, 0
         for source in self._sources:
-            times, width = (source.times, len(source.metrics)) if isinstance(source, Recording) else _times(source)
+            times, width = _times(source)
+            times = self._part.times(times)
             if len(times):
                 first.append(int(times.min()) // 1_000_000)
                 last.append(int(times.max()) // 1_000_000)
                 n_rows += len(times)
                 n_values += len(times) * width
         if not first:
-            raise InputError("there is no row in any of the tables")
+            raise InputError("there is no row in any of the tables, or none between the times wanted")
         return min(first), max(last) + 1, n_rows, n_values
 
 
@@ -195,8 +190,26 @@ def _groups(sources: Sequence[Path | Recording]) -> Iterator[Sequence[Path | Rec
         yield sources[start : start + ENTITIES_A_GROUP]
 
 
-def _times(path: Path) -> tuple[Ints, int]:
+def newest_ns(sources: Iterable[Path | Recording]) -> int:
+    """The time of the newest row of all, ns since 1970.
+
+    Raises
+    ------
+    InputError
+        A table cannot be read, or there is no row.
+    """
+    newest = max((int(times.max()) for times, _ in map(_times, sources) if len(times)), default=None)
+    if newest is None:
+        raise InputError("there is no row in any of the tables")
+    return newest
+
+
+def _times(source: Path | Recording) -> tuple[Ints, int]:
     """Times in ns of a table, and how many values stand in a row."""
+    return (source.times, len(source.metrics)) if isinstance(source, Recording) else _times_on_disk(source)
+
+
+def _times_on_disk(path: Path) -> tuple[Ints, int]:
     import pandas as pd
     import pyarrow.parquet as pq
 

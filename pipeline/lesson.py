@@ -6,9 +6,11 @@ A lesson stands on its own, so that other processes or machines can take it.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,10 +28,54 @@ from pipeline.simulate.labels import Label
 from pipeline.stream import Judged, PartitionStream, Plan
 from pipeline.thinning import chosen
 
-__all__ = ["Lesson", "walk"]
+__all__ = ["Lesson", "Part", "walk"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of recordings counts.
+
+    Parameters
+    ----------
+    entities
+        Pattern of the entities wanted.
+    excluded
+        Stretches that nothing is learned from: they become gaps.
+    since_ns, until_ns
+        First time wanted, and the first that is not, ns since 1970.
+    """
+
+    entities: str = "*"
+    excluded: tuple[Label, ...] = ()
+    since_ns: int = -(2**63)
+    until_ns: int = 2**63 - 1
+
+    def times(self, times: Ints) -> Ints:
+        """Those of some times (ns) that are wanted."""
+        return times[(times >= self.since_ns) & (times < self.until_ns)]
+
+    def of(self, recordings: Sequence[Recording]) -> list[Recording]:
+        """What counts of recordings; who has no row left is not among them."""
+        wanted = [self._between(one) for one in recordings if fnmatchcase(one.entity, self.entities)]
+        return [one for one in wanted if len(one)]
+
+    def without_excluded(self, one: Recording) -> Recording:
+        """The recording with gaps where nothing is to be learned."""
+        mine = [label for label in self.excluded if label.entity == one.entity]
+        if not mine:
+            return one
+        times_ms, values = one.times // 1_000_000, one.values.copy()
+        for label in mine:
+            values[(times_ms >= label.start_ms) & (times_ms < label.end_ms)] = np.nan
+        return replace(one, values=values)
+
+    def _between(self, one: Recording) -> Recording:
+        rows = slice(*np.searchsorted(one.times, [self.since_ns, self.until_ns]))
+        label = None if one.label is None else one.label[rows]
+        return replace(one, times=one.times[rows], values=one.values[rows], label=label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +83,29 @@ class Lesson:
     """A group of entities, and what of it is kept.
 
     ``cut_ms`` divides what is learned from what is held back, the rows since ``day_ms`` tell drift later; the shares
-    are of feature rows and of windows, and nothing is learned from the ``excluded`` stretches.
+    are of feature rows and of windows.
     """
 
     sources: tuple[Path | Recording, ...]
-    entities: str
+    part: Part
     plan: Plan
     bundle: Bundle | None
     cut_ms: int
     day_ms: int
     sample_share: float
     window_share: float
-    excluded: tuple[Label, ...]
 
 
 def walk(lesson: Lesson) -> Learned:
     """Send a group down the road; keep rows of before the cut, scores and incidents of after it, and the state."""
-    recordings = [one for one in _read(lesson.sources) if fnmatchcase(one.entity, lesson.entities)]
+    recordings = lesson.part.of(_read(lesson.sources))
     if not recordings:
         return Learned()
+    _compiled()
+    began = time.process_time()
     learned = Learned(digests={one.entity: _digest(one) for one in recordings})
     learned.n_samples = sum(int(np.isfinite(one.values).sum()) for one in recordings)
-    recordings = [_without(one, lesson.excluded) for one in recordings]
+    recordings = [lesson.part.without_excluded(one) for one in recordings]
     stream = PartitionStream(lesson.plan, "training", 0, lesson.bundle)
     windows = WindowSample(stream.catalog, lesson.window_share)
     watcher = _Watcher(lesson.cut_ms, lesson.day_ms, lesson.sample_share, windows, stream)
@@ -69,7 +116,17 @@ def walk(lesson: Lesson) -> Learned:
     state = stream.learned("", "")
     learned.series, learned.entities = state.series, state.entities
     learned.classes = dict(stream.catalog.entities)
+    learned.cpu_seconds = time.process_time() - began
     return learned
+
+
+@cache
+def _compiled() -> None:
+    """Load the kernels of the road, once a process: that is no model's cost."""
+    minutes = np.arange(60)
+    made_up = Recording("a", ["disk.utilization", "load"], 60_000_000_000 * minutes, np.sin(minutes[:, None] + [0, 1]))
+    for _ in run_through(PartitionStream(Plan(), "warm-up", 0), [made_up], None):
+        continue
 
 
 @dataclass(slots=True)
@@ -129,16 +186,6 @@ class _Watcher:
 def _read(sources: Sequence[Path | Recording]) -> list[Recording]:
     in_memory = [one for one in sources if isinstance(one, Recording)]
     return in_memory + read_recordings([one for one in sources if isinstance(one, Path)])
-
-
-def _without(one: Recording, excluded: Sequence[Label]) -> Recording:
-    mine = [label for label in excluded if label.entity == one.entity]
-    if not mine:
-        return one
-    times_ms, values = one.times // 1_000_000, one.values.copy()
-    for label in mine:
-        values[(times_ms >= label.start_ms) & (times_ms < label.end_ms)] = np.nan
-    return replace(one, values=values)
 
 
 def _digest(one: Recording) -> str:

@@ -36,6 +36,7 @@ from pipeline.frames import long_table, of_recordings, send, to_recordings
 from pipeline.history import History
 from pipeline.incident import CloudEvent, Incident
 from pipeline.kafka.follow import read_all, read_between
+from pipeline.lesson import Part
 from pipeline.recordings import read_recordings
 from pipeline.settings import Settings, load
 from pipeline.simulate.labels import Label
@@ -157,7 +158,7 @@ def recorded(samples: pd.DataFrame, labels: Sequence[Label] = (), config: str | 
     config
         The job's configuration file.
     """
-    return History(to_recordings(samples), plan_of(_load(config, None)), excluded=labels)
+    return History(to_recordings(samples), plan_of(_load(config, None)), Part(excluded=tuple(labels)))
 
 
 @dataclass(frozen=True, slots=True)

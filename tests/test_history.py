@@ -1,5 +1,7 @@
 """Laws of training from a history: groups are as good as the whole, and what is held back is never learned from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,10 @@ from models.gate import NOBODY, Rule, compare
 from models.training import train
 from pipeline import history as module
 from pipeline import spread
+from pipeline.errors import InputError
 from pipeline.history import History
 from pipeline.kernels import energy as k
+from pipeline.lesson import Part
 from pipeline.recordings import recording
 from pipeline.replay import replay
 from pipeline.simulate.fleet import Fleet
@@ -66,8 +70,6 @@ def test_rows_to_fit_on_lie_before_the_cut_and_scores_to_judge_by_after_it(recor
     spoiled = [one.values.copy() for one in recordings]
     for values in spoiled:
         values[round(0.8 * N_STEPS) + 2 :] *= -3.0
-    from dataclasses import replace
-
     other = History([replace(one, values=v) for one, v in zip(recordings, spoiled, strict=True)], Plan()).learn()
     np.testing.assert_array_equal(other.rows, learned.rows)
 
@@ -96,15 +98,39 @@ def test_an_entity_never_seen_begins_with_what_its_class_has_in_common(trained):
 def test_what_is_excluded_is_not_learned_from(recordings):
     host = FLEET.hosts[0]
     label = Label(host, T0, T0 + 600 * 60_000)
-    learned = History(recordings, Plan(), excluded=[label]).learn()
+    learned = History(recordings, Plan(), Part(excluded=(label,))).learn()
     rows = {name: learned.series[host, name][0] for name in FLEET.metrics}
     assert all(abs(n - (N_STEPS - 600)) <= 2 for n in rows.values())
     assert learned.series[FLEET.hosts[1], FLEET.metrics[0]][0] >= N_STEPS - 2
 
 
 def test_a_pattern_chooses_entities(recordings):
-    learned = History(recordings, Plan(), entities="web-*").learn()
+    learned = History(recordings, Plan(), Part("web-*")).learn()
     assert {entity for entity, _ in learned.series} == {host for host in FLEET.hosts if host.startswith("web-")}
+
+
+def test_a_part_of_files_between_two_times_is_the_part_of_frames(recordings, tmp_path):
+    begin, end = (T0 + step * 60_000 for step in (300, 1_900))
+    kept = [replace(one, times=one.times[300:1_900], values=one.values[300:1_900]) for one in recordings]
+    for host, frame in ((h, wide_table(telemetry(FLEET, [], T0, N_STEPS), h)) for h in FLEET.hosts):
+        frame.to_parquet(tmp_path / f"{host}.parquet")
+    part = Part(since_ns=begin * 1_000_000, until_ns=end * 1_000_000)
+    files = History(sorted(tmp_path.iterdir()), Plan(), part)
+    assert (files.first_ms, files.end_ms) == (begin, end - 60_000 + 1)
+    cut, whole = files.learn(), History(kept, Plan()).learn()
+    assert cut.digests == whole.digests
+    assert {key: row.tobytes() for key, row in cut.series.items()} == {k: r.tobytes() for k, r in whole.series.items()}
+    with pytest.raises(InputError, match="none between the times wanted"):
+        History(recordings, Plan(), Part(since_ns=2**62))
+
+
+def test_the_cost_of_a_model_is_that_of_all_who_walked(recordings, monkeypatch):
+    monkeypatch.setattr(module, "ENTITIES_A_GROUP", 2)
+    alone = History(recordings, Plan()).judge(None)
+    monkeypatch.setattr(spread, "WORTH_PROCESSES", 0)
+    shared = History(recordings, Plan()).judge(None)
+    assert shared.incidents == alone.incidents
+    assert 0.3 * alone.cpu_seconds < shared.cpu_seconds < 3.0 * alone.cpu_seconds
 
 
 def test_a_detector_of_ones_own_serves_and_an_unknown_one_is_told(recordings):
@@ -160,8 +186,6 @@ def test_a_model_compared_with_itself_agrees_and_passes_and_a_deaf_one_is_refuse
     assert (same.agreement, same.score_drift) == (1.0, pytest.approx(0.0))
     assert same.before.event_recall is not None
     assert Rule().reasons(same) == []
-    from dataclasses import replace
-
     deaf = compare(bundle, replace(bundle, threshold_shift=12.0), later, events)
     assert deaf.after.incidents < same.after.incidents
     assert any("labelled faults" in reason or "faults, the champion" in reason for reason in Rule().reasons(deaf))

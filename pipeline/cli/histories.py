@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,11 +17,22 @@ if TYPE_CHECKING:
 
     from models.evaluate import Span
     from pipeline.history import History
-    from pipeline.recordings import Recording
     from pipeline.settings import Settings
     from pipeline.simulate.labels import Label
 
-__all__ = ["Dask", "Data", "Entities", "Exclude", "FromTopic", "Labels", "Since", "Until", "Wanted", "history_of"]
+__all__ = [
+    "Dask",
+    "Data",
+    "Entities",
+    "Exclude",
+    "FromTopic",
+    "Labels",
+    "Last",
+    "Since",
+    "Until",
+    "Wanted",
+    "history_of",
+]
 
 Data = Annotated[
     list[str] | None,
@@ -29,6 +41,12 @@ Data = Annotated[
 FromTopic = Annotated[str, typer.Option("--from-topic", metavar="NAME", help="Read history back from this topic.")]
 Since = Annotated[str, typer.Option("--since", metavar="TIME", help="Leave out what is older (UTC).")]
 Until = Annotated[str, typer.Option("--until", metavar="TIME", help="Leave out what is newer (UTC).")]
+Last = Annotated[
+    str,
+    typer.Option(
+        "--last", metavar="SPAN", help="Only the newest stretch, as 24h or 7d: before now, in files before their end."
+    ),
+]
 Entities = Annotated[str, typer.Option("--entities", metavar="GLOB", help="Only entities that match.")]
 Exclude = Annotated[
     Path | None, typer.Option("--exclude", metavar="LABELS.CSV", help="Learn nothing from these stretches.")
@@ -53,6 +71,7 @@ class Wanted:
     exclude: Path | None = None
     exclude_incidents: bool = False
     dask: str = ""
+    last: str = ""
 
 
 @contextmanager
@@ -64,29 +83,48 @@ def history_of(
     Raises
     ------
     SettingsError
-        Neither data nor a topic is named, or both.
+        Neither data nor a topic is named, or both; or both a beginning and a span.
     InputError
         What is named is not there or no telemetry.
     """
     from pipeline.app import plan_of
     from pipeline.errors import SettingsError
+    from pipeline.frames import to_recordings
     from pipeline.history import History
+    from pipeline.lesson import Part
+    from pipeline.spread import over_dask
 
     if bool(wanted.data) == bool(wanted.topic):
         raise SettingsError("name either files with --data or a topic with --from-topic")
+    if wanted.since and wanted.last:
+        raise SettingsError(f"--since {wanted.since} and --last {wanted.last}: name one of them")
+    excluded = tuple(_excluded(settings, wanted))
     with ExitStack() as stack:
-        spread = None
-        if wanted.dask:
-            from pipeline.spread import over_dask
+        spread = stack.enter_context(over_dask(wanted.dask)) if wanted.dask else None
+        files = list(_files(wanted.data, stack))
+        between = _between(wanted, files)
+        sources = files or to_recordings(_from_topic(settings, wanted, between))
+        part = Part(wanted.entities, excluded, *between)
+        yield History(sources, plan_of(settings), part, spread=spread, on_progress=on_progress)
 
-            spread = stack.enter_context(over_dask(wanted.dask))
-        sources: list[Path | Recording]
-        if wanted.topic or wanted.since or wanted.until:
-            sources = list(_read(settings, wanted, stack))
-        else:
-            sources = list(_files(wanted.data, stack))
-        excluded = _excluded(settings, wanted)
-        yield History(sources, plan_of(settings), wanted.entities, excluded, spread=spread, on_progress=on_progress)
+
+def _between(wanted: Wanted, files: list[Path]) -> tuple[int, int]:
+    """First time wanted, and the first that is not, ns since 1970."""
+    import pandas as pd
+
+    from pipeline.cli.options import span_ms
+    from pipeline.history import newest_ns
+    from pipeline.lesson import Part
+    from pipeline.recordings import epoch_ns
+
+    begin, end = Part().since_ns, Part().until_ns
+    if wanted.since:
+        begin = int(epoch_ns(pd.Series([wanted.since]))[0])
+    if wanted.last:
+        begin = (newest_ns(files) if files else time.time_ns()) - 1_000_000 * span_ms("--last", wanted.last)
+    if wanted.until:
+        end = int(epoch_ns(pd.Series([wanted.until]))[0])
+    return begin, end
 
 
 def events_of(labels: Path | None) -> list[Span]:
@@ -123,20 +161,20 @@ def _fetched(url: str, stack: ExitStack) -> Path:
     return target
 
 
-def _read(settings: Settings, wanted: Wanted, stack: ExitStack) -> Iterator[Recording]:
-    """Recordings between two times, from files or from a topic."""
+def _from_topic(settings: Settings, wanted: Wanted, between: tuple[int, int]) -> pd.DataFrame:
+    import pandas as pd
+
     from pipeline.errors import InputError
-    from pipeline.frames import to_recordings
+    from pipeline.lesson import Part
     from pipeline.notebook import read_samples
 
-    limits = {"since": wanted.since or None, "until": wanted.until or None, "entities": wanted.entities}
-    places = [wanted.topic] if wanted.topic else list(_files(wanted.data, stack))
-    for place in places:
-        given = {"kafka.bootstrap_servers": settings.kafka.bootstrap_servers}
-        found: pd.DataFrame = read_samples(place, settings=given, **limits)  # type: ignore[arg-type]
-        if wanted.topic and not len(found):
-            raise InputError(f"{wanted.topic} holds no samples between these times")
-        yield from to_recordings(found)
+    ends = (Part().since_ns, Part().until_ns)
+    since, until = (None if ns in ends else pd.Timestamp(ns, tz="UTC") for ns in between)
+    given = {"kafka.bootstrap_servers": settings.kafka.bootstrap_servers}
+    found = read_samples(wanted.topic, since=since, until=until, entities=wanted.entities, settings=given)
+    if not len(found):
+        raise InputError(f"{wanted.topic} holds no samples between these times")
+    return found
 
 
 def _excluded(settings: Settings, wanted: Wanted) -> list[Label]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.histories import Data, Entities, FromTopic, Labels, Since, Until, Wanted, events_of, history_of
+from pipeline.cli.histories import Data, Entities, FromTopic, Labels, Last, Since, Until, Wanted, events_of, history_of
 from pipeline.cli.options import AsJson, Bootstrap, Config, Set, loaded
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def compare(
     topic: FromTopic = "",
     since: Since = "",
     until: Until = "",
+    last: Last = "",
     entities: Entities = "*",
     labels: Labels = None,
     config: Config = None,
@@ -97,10 +98,10 @@ def compare(
 
       foreshock models compare champion challenger --data last-week/ --labels labels.csv
 
-      foreshock models compare untrained 1 --from-topic telemetry --since 2026-01-24
+      foreshock models compare untrained 1 --from-topic telemetry --last 24h
     """
     settings = loaded(config, overrides, bootstrap).settings
-    wanted = Wanted(tuple(data or ()), topic, since, until, entities)
+    wanted = Wanted(tuple(data or ()), topic, since, until, entities, last=last)
     told = compared(settings, _registry(settings), (champion, challenger), wanted, labels)
     if as_json:
         typer.echo(json.dumps(asdict(told), indent=2))

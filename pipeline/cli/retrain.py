@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.histories import Dask, Data, Entities, Exclude, FromTopic, Labels, Since, Until, Wanted, history_of
+from pipeline.cli.histories import (
+    Dask,
+    Data,
+    Entities,
+    Exclude,
+    FromTopic,
+    Labels,
+    Last,
+    Since,
+    Until,
+    Wanted,
+    history_of,
+)
 from pipeline.cli.options import AsJson, Bootstrap, Config, Set, loaded
 
 if TYPE_CHECKING:
@@ -35,6 +47,7 @@ def retrain(
     topic: FromTopic = "",
     since: Since = "",
     until: Until = "",
+    last: Last = "",
     entities: Entities = "*",
     exclude: Exclude = None,
     exclude_incidents: Annotated[
@@ -55,21 +68,21 @@ def retrain(
 
     Examples:
 
-      foreshock retrain --from-topic telemetry --since 2026-01-01 --exclude-incidents
+      foreshock retrain --from-topic telemetry --last 14d --exclude-incidents
 
       foreshock retrain --data last-month/ --labels labels.csv --always
     """
     from pipeline.cli.train import registry_of
 
     settings = loaded(config, overrides, bootstrap).settings
-    wanted = Wanted(tuple(data or ()), topic, since, until, entities, exclude, exclude_incidents, dask)
+    wanted = Wanted(tuple(data or ()), topic, since, until, entities, exclude, exclude_incidents, dask, last)
     registry = registry_of(settings)
     cut_ms, reason = _asked_for(settings, registry, wanted, always)
     if not reason.startswith("because"):
         done = Done(f"Nothing was trained: {reason}.", reason)
     else:
         cut = datetime.fromtimestamp(cut_ms / 1000, UTC).isoformat()
-        windows = replace(wanted, until=cut), replace(wanted, since=cut)
+        windows = replace(wanted, until=cut), replace(wanted, since=cut, last="")
         done = _retrained(settings, registry, windows, labels, reason)
     typer.echo(json.dumps(asdict(done), indent=2) if as_json else done.told)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.histories import Dask, Data, Entities, Exclude, FromTopic, Since, Until, Wanted, history_of
+from pipeline.cli.histories import Dask, Data, Entities, Exclude, FromTopic, Last, Since, Until, Wanted, history_of
 from pipeline.cli.options import AsJson, Bootstrap, Config, Set, loaded
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def train(
     topic: FromTopic = "",
     since: Since = "",
     until: Until = "",
+    last: Last = "",
     entities: Entities = "*",
     detector: Annotated[
         str,
@@ -59,7 +60,7 @@ def train(
     if alias not in ALIASES:
         raise SettingsError(f"--alias {alias}: there are {', '.join(ALIASES)}")
     settings = loaded(config, overrides, bootstrap).settings
-    wanted = Wanted(tuple(data or ()), topic, since, until, entities, exclude, exclude_incidents, dask)
+    wanted = Wanted(tuple(data or ()), topic, since, until, entities, exclude, exclude_incidents, dask, last)
     made = trained(settings, wanted, detector)
     version = register(registry_of(settings), made, "" if alias == "none" else alias, replace)
     _tell(made, settings.models.name, version, as_json)

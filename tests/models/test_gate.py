@@ -76,6 +76,19 @@ def test_a_run_keeps_parameters_measures_pictures_and_the_signature(on_store, da
     assert inputs.input_names() == list(on_store.registry.load("1").card.feature_names)
 
 
+def test_the_newest_stretch_of_files_is_counted_from_their_end(on_store, data):
+    newest = T0 + (N_STEPS - 1) * 60_000
+    told = json.loads(on_store("train", "--data", data / "past", "--last", "12h", "--json"))
+    assert told["facts"]["data_first_ms"] == newest - 12 * 3_600_000
+    assert told["facts"]["data_end_ms"] == newest + 1
+    since = "2026-01-01T10:00"
+    told = json.loads(on_store("train", "--data", data / "past", "--since", since, "--alias", "none", "--json"))
+    assert told["facts"]["data_first_ms"] == T0 + 10 * 3_600_000
+    assert told["facts"]["samples"] == (N_STEPS - 600) * 12
+    both = on_store("train", "--data", data / "past", "--since", since, "--last", "12h", status=2)
+    assert "name one of them" in both
+
+
 def test_a_rule_on_paper_is_the_rule_in_the_code():
     path = Path(__file__).parents[2] / "configs" / "promotion.yaml"
     assert path.read_text() == Rule().as_yaml(), "write Rule().as_yaml() to configs/promotion.yaml"
