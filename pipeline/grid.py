@@ -84,6 +84,11 @@ class Closed:
     late: Ints
     rewound: Rewound | None = None
 
+    @property
+    def entities(self) -> Ints:
+        """Whose cells closed, who fell silent and who spoke again; some more than once."""
+        return np.concatenate([[one.entity for one in self.silences], *(one.entity for one in self.waves)]).astype(int)
+
 
 @dataclass(frozen=True, slots=True)
 class GridView:
@@ -152,15 +157,14 @@ class Grid:
         """The arrays that make up the state; see :class:`pipeline.image.Table`."""
         state = self._state
         series = {name: Table("series", array) for name, array in state._asdict().items()}
+        entity_scratch = ((k.GROUP_AT, -1), (k.WAVE, 0), (k.RANK_MAX, -1))
         return {
             **series,
             "whole": Table("series", state.whole, ((k.RANK_AT, -1), (k.RANK, 0)), (k.ENTITY, k.NEXT)),
-            "entity": Table(
-                "entity", state.entity, ((k.GROUP_AT, -1), (k.WAVE, 0), (k.RANK_MAX, -1)), (k.FIRST_SERIES,)
-            ),
-            "ears": Table("entity", state.ears, (), (q.SERVICE,)),
-            "edges": Table("entity", state.edges),
-            "settled_entity": Table("entity", state.settled_entity),
+            # every look for silence moves what is known of entities, and those that come and go move their service
+            "entity": Table("entity", state.entity, entity_scratch, (k.FIRST_SERIES,), restless=True),
+            "ears": Table("entity", state.ears, (), (q.SERVICE,), restless=True),
+            **{name: Table("entity", getattr(state, name), restless=True) for name in ("edges", "settled_entity")},
             "clock": Table("partition", state.clock[None], (), (q.TOP_ENTITY,)),
         }
 

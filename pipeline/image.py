@@ -7,7 +7,7 @@ its state so is kept over restarts without another line.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Axis", "Image", "Table", "digest", "laid", "live_rows"]
+__all__ = ["Axis", "Image", "Moving", "Table", "Touched", "digest", "laid", "live_rows"]
 
 Axis = Literal["series", "entity", "bounded", "partition"]
 
@@ -36,6 +36,8 @@ class Table(NamedTuple):
         Columns that hold ids of series or entities.
     settles
         Whether late data takes rows back by a settled copy; False where they are taken back otherwise, or need not be.
+    restless
+        Whether rows move without their entity being touched: see :class:`Touched`.
     """
 
     axis: Axis
@@ -43,6 +45,7 @@ class Table(NamedTuple):
     scratch: tuple[tuple[int, int], ...] = ()
     links: tuple[int, ...] = ()
     settles: bool = True
+    restless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,74 @@ class Image:
     rows: Mapping[Axis, int]
     tables: dict[str, Table]
     told: bytes
+
+
+class Touched:
+    """Which entities a state was moved of since somebody asked last, and with them their series.
+
+    Who copies a state while it moves on must know. Nobody does most of the time, and then it costs nothing.
+    """
+
+    def __init__(self) -> None:
+        self._flags: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody wants to know."""
+        return self._flags is not None
+
+    def watch(self, n_entities: int) -> None:
+        """Note from now on who is touched."""
+        self._flags = np.zeros(n_entities, np.bool_)
+
+    def rest(self) -> None:
+        """Note nothing any more."""
+        self._flags = None
+
+    def mark(self, entities: npt.NDArray[np.int64]) -> None:
+        """Note that these entities were moved, or one of their series."""
+        if self._flags is not None and len(entities):
+            self._flags = _with_room(self._flags, int(entities.max()) + 1)
+            self._flags[entities] = True
+
+    def mark_all(self) -> None:
+        """Note that all were."""
+        if self._flags is not None:
+            self._flags[:] = True
+
+    def flags(self, n_entities: int) -> npt.NDArray[np.bool_]:
+        """Who was touched since :meth:`watch` or is new, by entity id; everybody if nobody watched."""
+        if self._flags is None:
+            return np.ones(n_entities, np.bool_)
+        return np.concatenate([self._flags[:n_entities], np.ones(max(0, n_entities - len(self._flags)), np.bool_)])
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A state that moves on while it is copied.
+
+    Parameters
+    ----------
+    tables
+        Its image, without names and what is told.
+    owner
+        Entity of each series, shape (n_series,).
+    touched
+        Which entities are moved meanwhile.
+    whole
+        Takes the whole image.
+    """
+
+    tables: Image
+    owner: npt.NDArray[np.int64]
+    touched: Touched
+    whole: Callable[[], Image]
+
+
+def _with_room(flags: npt.NDArray[np.bool_], n: int) -> npt.NDArray[np.bool_]:
+    if n <= len(flags):
+        return flags
+    return np.concatenate([flags, np.ones(2 * n - len(flags), np.bool_)])
 
 
 def live_rows(table: Table, rows: Mapping[Axis, int]) -> npt.NDArray[Any]:

@@ -296,24 +296,23 @@ class Job:
             self.summary.take_overs += 1
 
     def _keep(self, source: Source) -> None:
-        """Keep the state of one partition that is due; all its work is committed here."""
+        """Copy a slice of the state of the partition that is due; all its work is committed here."""
         due = self._parts.snapshots.due(place for place, work in self._works.items() if work.live)
         if due is not None:
-            self._take_snapshot(Partition(*due), source)
+            place = Partition(*due)
+            self._parts.snapshots.go_on(self._works[place].stream.moving(), self._mark(place, source))
 
     def _keep_all(self, source: Source) -> None:
         """Keep what has moved since its last snapshot before leaving, as far as time allows."""
         until = time.monotonic() + LEAVE_SECONDS
         for place, work in self._works.items():
             if work.live and time.monotonic() < until:
-                self._take_snapshot(place, source, at_once=True)
+                self._parts.snapshots.take(work.stream.image(), self._mark(place, source))
         self._parts.snapshots.finish()
 
-    def _take_snapshot(self, place: Partition, source: Source, at_once: bool = False) -> None:
+    def _mark(self, place: Partition, source: Source) -> Mark:
         work = self._works[place]
-        self._parts.snapshots.take(
-            work.stream.image(), Mark(*place, work.life, work.at, work.sequence, source.generation())
-        )
+        return Mark(*place, work.life, work.at, work.sequence, source.generation())
 
     def _tell(self, kind: str, place: tuple[str, int], told: str) -> None:
         self._notices.append(Notice(kind, *place, told, time.time_ns() // 1_000_000))  # type: ignore[arg-type]

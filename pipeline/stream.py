@@ -19,7 +19,7 @@ from pipeline.codecs import decode
 from pipeline.events import Counts, Records, SampleBatch
 from pipeline.grid import Closed, Grid, Rewound, Wave
 from pipeline.hindsight import Settling
-from pipeline.image import Axis, Image, Table, digest, laid
+from pipeline.image import Axis, Image, Moving, Table, Touched, digest, laid
 from pipeline.incident import CloudEvent, Entity, Incident, ModelInForce
 from pipeline.judging import Judge, Judged
 from pipeline.lateness import Late, Lateness
@@ -85,6 +85,7 @@ class PartitionStream:
         self.meaning = Meaning(self.catalog)
         self.sources = Sources()
         self.lateness = Lateness()
+        self.touched = Touched()
         self.grid = Grid(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms, plan.late_steps)
         self.judge = Judge(plan, self.catalog, bundle)
         self._publication = Publication(
@@ -125,11 +126,14 @@ class PartitionStream:
         result = StepResult()
         self._adopt_new_series()
         samples = self.judge.rules.watched(samples, result.counts)
+        if self.touched.watched:
+            self.touched.mark(self.grid.view.links[0][samples.series_id[samples.series_id >= 0]])
         parts = self.grid.push(samples, np.asarray(times, np.int64), result.counts, slowest)
         return self._judge(parts, offsets, result)
 
     def flush(self, offset: int) -> StepResult:
         """Close and judge every open cell: the end of a recording, never of a live stream."""
+        self.touched.mark_all()
         return self._judge([self.grid.flush()], [offset], StepResult())
 
     def tick(self, clock_ms: int, offset: int) -> StepResult:
@@ -142,6 +146,7 @@ class PartitionStream:
 
     def call_roll(self) -> None:
         """Note that records may go to other partitions from here on: who is not heard again has moved."""
+        self.touched.mark_all()
         self.grid.call_roll()
 
     def swap(self, bundle: Bundle | None) -> None:
@@ -152,12 +157,14 @@ class PartitionStream:
         """
         self.bundle = bundle
         self._forget()
+        self.touched.mark_all()
         self.judge.swap(bundle)
         self._publication.model = _in_force(bundle)
 
     def obey(self, plan: Plan) -> None:
         """Let other settings be in force from the next record on; what was learned is kept."""
         self.plan = plan
+        self.touched.mark_all()
         self.judge.hindsight.forget()
         self.catalog.max_series = plan.max_series
         self.grid.obey(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms, plan.late_steps)
@@ -193,6 +200,11 @@ class PartitionStream:
         seen = (self.sources.clocks, self.lateness.known)
         told = _Told(self.plan, lives, self._publication.warming_until_ms, past, *hindsight, *seen)
         return Image(self.catalog.written(), self.judge.rows(), self._tables(), msgspec.json.encode(told))
+
+    def moving(self) -> Moving:
+        """The state for one who copies it while it moves on; valid until it does."""
+        owner = self.grid.view.links[0][: self.grid.n_series]
+        return Moving(Image(b"", self.judge.rows(), self._tables(), b""), owner, self.touched, self.image)
 
     @classmethod
     def of_image(cls, image: Image, topic: str, partition: int, bundle: Bundle | None) -> PartitionStream:
@@ -251,6 +263,7 @@ class PartitionStream:
 
     def _forget(self) -> None:
         """Let late data reach back to here at most: what was judged by other rules or told otherwise stays."""
+        self.touched.mark_all()
         self.grid.forget()
         self.judge.hindsight.forget()
 
@@ -260,8 +273,10 @@ class PartitionStream:
             services = self._services(grid.n_entities)
             kinds = [kind for _, kind in catalog.entities[grid.n_entities :]]
             ephemeral = [kind in self.plan.ephemeral for kind in kinds]
-            grid.adopt_series(catalog.entity_of[grid.n_series :], ephemeral, services)
+            owners = catalog.entity_of[grid.n_series :]
+            grid.adopt_series(owners, ephemeral, services)
             self.judge.adopt(self.bundle)
+            self.touched.mark(np.asarray(owners, np.int64))
 
     def _services(self, first: int) -> list[int | None]:
         """The services at which entities from ``first`` on are judged, for they come and go; new ones are met here."""
@@ -275,6 +290,7 @@ class PartitionStream:
         told: list[tuple[int, str, CloudEvent]] = []
         for closed in parts:
             self.lateness.hear(closed.late)
+            self.touched.mark(closed.entities)
             if closed.rewound is not None:
                 told += self._judge_again(closed, closed.rewound, offsets)
                 continue

@@ -95,7 +95,7 @@ def test_a_snapshot_with_a_column_less_is_laid_out_with_the_rest_as_new(stream):
 def test_the_newest_valid_snapshot_at_or_before_the_offset_is_used(stream, tmp_path):
     snapshots = Snapshots(Folder(tmp_path), 60)
     for offset in (100, 200):
-        snapshots.take(stream.image(), mark(offset), at_once=True)
+        snapshots.take(stream.image(), mark(offset))
     snapshots.finish()
     assert snapshots.newest(mark(250))[0].offset == 200
     assert snapshots.newest(mark(199))[0].offset == 100
@@ -109,7 +109,7 @@ def test_the_newest_valid_snapshot_at_or_before_the_offset_is_used(stream, tmp_p
 
 def test_snapshots_of_another_life_are_never_used(stream, tmp_path):
     snapshots = Snapshots(Folder(tmp_path), 60)
-    snapshots.take(stream.image(), mark(100, life="another"), at_once=True)
+    snapshots.take(stream.image(), mark(100, life="another"))
     snapshots.finish()
     assert snapshots.newest(mark(250)) is None
     snapshots.close()
@@ -118,14 +118,14 @@ def test_snapshots_of_another_life_are_never_used(stream, tmp_path):
 def test_two_snapshots_are_kept_and_newer_ones_of_others_are_never_pruned(stream, tmp_path):
     mine, theirs = Snapshots(Folder(tmp_path), 60), Snapshots(Folder(tmp_path), 60)
     for offset in (100, 200, 300):
-        mine.take(stream.image(), mark(offset), at_once=True)
+        mine.take(stream.image(), mark(offset))
     mine.finish()
     kept = sorted(path.name[:20] for path in (tmp_path / "t-0-life").iterdir())
     assert [int(name) for name in kept] == [200, 300]
     for offset in (400, 500):
-        theirs.take(stream.image(), mark(offset, generation=2), at_once=True)
+        theirs.take(stream.image(), mark(offset, generation=2))
     theirs.finish()
-    mine.take(stream.image(), mark(350), at_once=True)  # a zombie that was frozen after its commit
+    mine.take(stream.image(), mark(350))  # a zombie that was frozen after its commit
     mine.finish()
     left = {int(path.name[:20]) for path in (tmp_path / "t-0-life").iterdir()}
     assert {400, 500} <= left
@@ -136,21 +136,10 @@ def test_two_snapshots_are_kept_and_newer_ones_of_others_are_never_pruned(stream
 def test_a_store_that_fails_is_counted_and_costs_no_input(stream, tmp_path):
     (tmp_path / "t-0-life").write_text("a file where a folder should be")
     snapshots = Snapshots(Folder(tmp_path), 60)
-    snapshots.take(stream.image(), mark(100), at_once=True)
+    snapshots.take(stream.image(), mark(100))
     snapshots.finish()
     assert snapshots.failures == 1
     assert snapshots.last("t", 0) == ""
-    snapshots.close()
-
-
-def test_a_buffer_that_is_too_small_grows_before_the_loop_has_to_wait_for_a_copy(stream, tmp_path):
-    snapshots = Snapshots(Folder(tmp_path), 60)
-    snapshots.take(stream.image(), mark(100))
-    snapshots.finish()
-    assert snapshots.newest(mark(250)) is None
-    snapshots.take(stream.image(), mark(100))
-    snapshots.finish()
-    assert snapshots.newest(mark(250))[0].offset == 100
     snapshots.close()
 
 
@@ -165,7 +154,7 @@ def test_partitions_are_kept_in_turn_and_none_starves(monkeypatch, stream, tmp_p
         place = snapshots.due(places)
         if place is not None:
             taken.append(place)
-            snapshots.take(stream.image(), mark(0)._replace(partition=place[1]), at_once=True)
+            snapshots.take(stream.image(), mark(0)._replace(partition=place[1]))
             snapshots.finish()
     assert sorted(taken[:8]) == places
     assert sorted(taken[8:16]) == places
@@ -199,7 +188,7 @@ def test_a_url_keeps_what_a_folder_keeps(stream):
     pytest.importorskip("fsspec")
     snapshots = Snapshots(store_at("memory://foreshock-test"), 60)
     for offset in (100, 200, 300):
-        snapshots.take(stream.image(), mark(offset), at_once=True)
+        snapshots.take(stream.image(), mark(offset))
     snapshots.finish()
     assert snapshots.newest(mark(250))[0].offset == 200
     assert snapshots.newest(mark(150)) is None

@@ -8,12 +8,15 @@ member of the group whose name lies in the slot is dead, and takes its leave for
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import socket
 from pathlib import Path
 
 __all__ = ["Slot"]
+
+log = logging.getLogger(__name__)
 
 MOST = 1000
 NAME_BYTES = 1000
@@ -67,6 +70,6 @@ def _locked(folder: Path, name: str) -> tuple[int, int | None]:
                 os.close(lock)
                 continue
             return slot, lock
-    except OSError:
-        pass
+    except OSError as trouble:
+        log.info("a restart will be a new member of its group: %s", trouble)
     return os.getpid(), None

@@ -2,7 +2,7 @@
 
 Layout::
 
-    MAGIC │ header length, u32 │ header, JSON │ names │ told │ arrays, each on a border of 8 │ SHA-256 of all before
+    MAGIC │ arrays, each on a border of 8 │ names │ told │ header, JSON │ its length, u32 │ SHA-256 of all before
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ import numpy.typing as npt
 
 from pipeline._version import __version__
 from pipeline.errors import SnapshotDamaged
-from pipeline.image import Axis, Image, Table, live_rows
+from pipeline.image import Axis, Image, Moving, Table, Touched
+from pipeline.state import draft as drafts
+from pipeline.state.draft import Draft, Placed
 
-__all__ = ["SCHEMA", "Buffer", "Mark", "decode", "encode", "room_for", "seal"]
+__all__ = ["MAGIC", "SCHEMA", "Buffer", "Mark", "decode", "encode", "room_for", "seal", "tail_bytes", "written"]
 
-MAGIC = b"foreshock state\n"
-SCHEMA = 14
+MAGIC = b"foreshock state, arrays first: \n"
+SCHEMA = 15
 LENGTH = struct.Struct("<I")
-BORDER = 8
 SLICE_BYTES = 8_388_608
 HEADER_BYTES = 512  # more than an array's line in the header, and than the header's own fields
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -68,13 +69,6 @@ class Mark(NamedTuple):
         return f"{self.offset:020d}-{self.sequence:010d}-{max(0, self.generation):010d}.state"
 
 
-class _Array(msgspec.Struct, frozen=True, array_like=True):
-    name: str
-    axis: Axis
-    dtype: str
-    shape: tuple[int, ...]
-
-
 class _Header(msgspec.Struct, frozen=True):
     """Unknown fields are ignored and new ones need defaults: releases one schema apart read each other."""
 
@@ -85,7 +79,7 @@ class _Header(msgspec.Struct, frozen=True):
     rows: dict[Axis, int]
     names_bytes: int
     told_bytes: int
-    arrays: list[_Array]
+    arrays: list[Placed]
 
 
 _header_of = msgspec.json.Decoder(_Header)
@@ -117,25 +111,31 @@ class Buffer:
 
 def room_for(image: Image) -> int:
     """At most how many bytes an image takes in a snapshot."""
-    arrays = [live_rows(table, image.rows) for table in image.tables.values()]
-    return len(image.names) + len(image.told) + sum(array.nbytes + HEADER_BYTES for array in arrays) + HEADER_BYTES
+    return drafts.room_for(image) + tail_bytes(image)
+
+
+def tail_bytes(image: Image) -> int:
+    """At most how many bytes follow the arrays of an image."""
+    return len(image.names) + len(image.told) + HEADER_BYTES * (len(image.tables) + 1) + SEAL_BYTES
 
 
 def encode(image: Image, mark: Mark, buffer: Buffer) -> Bytes:
-    """Copy an image into the buffer, with room left for the seal; the only part that the stream has to wait for."""
-    rows = {name: live_rows(table, image.rows) for name, table in sorted(image.tables.items())}
-    arrays = [_Array(name, image.tables[name].axis, rows[name].dtype.str, rows[name].shape) for name in rows]
+    """Copy an image into the buffer at once, with room left for the seal."""
+    owner = np.zeros(image.rows["series"], np.int64)
+    state = Moving(image, owner, Touched(), lambda: image)
+    out = buffer.take(room_for(image))
+    return written(Draft(state, out, len(MAGIC)), state, mark, out)
+
+
+def written(draft: Draft, state: Moving, mark: Mark, out: Bytes) -> Bytes:
+    """Finish a draft as the snapshot of a mark, in ``out``; the only part that the stream has to wait for."""
+    arrays, image = draft.finish(state), state.whole()
     sizes = (dict(image.rows), len(image.names), len(image.told))
     header = msgspec.json.encode(_Header(SCHEMA, __version__, platform.machine(), mark, *sizes, arrays))
-    parts = [MAGIC, LENGTH.pack(len(header)), header, image.names, image.told]
-    at = sum(map(len, parts))
-    out = buffer.take(room_for(image))
-    out[:at] = np.frombuffer(b"".join(parts), np.uint8)
-    for array in rows.values():
-        at += _padding(at)
-        np.copyto(out[at : at + array.nbytes].view(array.dtype).reshape(array.shape), array)
-        at += array.nbytes
-    return out[: at + SEAL_BYTES]
+    tail = b"".join([image.names, image.told, header, LENGTH.pack(len(header))])
+    out[: len(MAGIC)] = np.frombuffer(MAGIC, np.uint8)
+    out[draft.end : draft.end + len(tail)] = np.frombuffer(tail, np.uint8)
+    return out[: draft.end + len(tail) + SEAL_BYTES]
 
 
 def seal(snapshot: Bytes) -> None:
@@ -156,25 +156,17 @@ def decode(data: bytes) -> tuple[Mark, Image]:
         raise SnapshotDamaged(f"{len(data)} bytes that do not begin as a snapshot does")
     if hashlib.sha256(memoryview(data)[:-SEAL_BYTES]).digest() != data[-SEAL_BYTES:]:
         raise SnapshotDamaged("the checksum does not fit: cut off or changed since it was written")
-    at = len(MAGIC) + LENGTH.size
-    (length,) = LENGTH.unpack_from(data, len(MAGIC))
-    schema = msgspec.json.decode(data[at : at + length])["schema"]
+    header_end = len(data) - SEAL_BYTES - LENGTH.size
+    (length,) = LENGTH.unpack_from(data, header_end)
+    encoded = data[header_end - length : header_end]
+    schema = msgspec.json.decode(encoded)["schema"]
     if abs(schema - SCHEMA) > 1:
         raise SnapshotDamaged(f"written in schema {schema}; this release reads {SCHEMA - 1} to {SCHEMA + 1}")
-    header = _header_of.decode(data[at : at + length])
-    names_at = at + length
-    told_at = names_at + header.names_bytes
-    at = told_at + header.told_bytes
+    header = _header_of.decode(encoded)
+    told_at = header_end - length - header.told_bytes
     tables: dict[str, Table] = {}
     for one in header.arrays:
-        at += _padding(at)
         count = int(np.prod(one.shape, dtype=np.int64))
-        array = np.frombuffer(data, np.dtype(one.dtype), count, at).reshape(one.shape)
-        tables[one.name] = Table(one.axis, array)
-        at += array.nbytes
-    names, told = data[names_at:told_at], data[told_at : told_at + header.told_bytes]
+        tables[one.name] = Table(one.axis, np.frombuffer(data, np.dtype(one.dtype), count, one.at).reshape(one.shape))
+    names, told = data[told_at - header.names_bytes : told_at], data[told_at : told_at + header.told_bytes]
     return header.mark, Image(names, header.rows, tables, told)
-
-
-def _padding(at: int) -> int:
-    return -at % BORDER

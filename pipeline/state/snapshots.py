@@ -11,8 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipeline.errors import SnapshotDamaged, StoreFailed
 from pipeline.faults import reach
-from pipeline.image import Image
-from pipeline.state.snapshot import Buffer, Mark, decode, encode, room_for, seal
+from pipeline.image import Image, Moving
+from pipeline.state.draft import Draft
+from pipeline.state.snapshot import MAGIC, Buffer, Bytes, Mark, decode, encode, room_for, seal, tail_bytes, written
 from pipeline.state.store import Store
 
 __all__ = ["Snapshots"]
@@ -20,14 +21,17 @@ __all__ = ["Snapshots"]
 log = logging.getLogger(__name__)
 
 KEPT = 2
+SLICE_BYTES = 128 * 2**20  # copied between two polls: 15 ms
+TAIL_BYTES = 4 * 2**20  # that come after the arrays, where nothing is known of them yet
 NAME = re.compile(r"^(\d{20})-(\d{10})-(\d{10})\.state$")
 
 
 class Snapshots:
     """The snapshots of all partitions that this process works on.
 
-    Taking one costs the loop a copy into one reused buffer; sealing, writing and pruning happen on a thread, one
-    snapshot at a time. A store that fails costs no input: it is told, counted, and tried again when next due.
+    Taking one costs the loop a copy into one reused buffer, in slices between polls; sealing, writing and pruning
+    happen on a thread, one snapshot at a time. A store that fails costs no input: it is told, counted, and tried again
+    when next due.
 
     Parameters
     ----------
@@ -35,12 +39,15 @@ class Snapshots:
         Where they lie.
     every_seconds
         How often each partition is due, partitions in turn.
+    slice_bytes
+        How much is copied between two polls.
     """
 
-    def __init__(self, store: Store, every_seconds: float) -> None:
+    def __init__(self, store: Store, every_seconds: float, slice_bytes: int = SLICE_BYTES) -> None:
         self.failures = 0
-        self._store, self._every = store, every_seconds
-        self._buffer = Buffer()
+        self._store, self._every, self._slice_bytes = store, every_seconds, slice_bytes
+        self._buffer, self._tail_bytes = Buffer(), TAIL_BYTES
+        self._draft: tuple[tuple[str, int], Draft] | None = None
         self._due: dict[tuple[str, int], float] = {}
         self._last: dict[tuple[str, int], str] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="snapshots")
@@ -71,9 +78,15 @@ class Snapshots:
         return self._last.get((topic, partition), "")
 
     def due(self, places: Iterable[tuple[str, int]]) -> tuple[str, int] | None:
-        """The partition that has waited longest for its turn, if one is due; none while another is being written."""
+        """The partition that is being copied, else the one that has waited longest for its turn, if one is due.
+
+        None while another is being written.
+        """
         if self._writing is not None and not self._writing.done():
             return None
+        places = list(places)
+        if self._draft is not None and self._draft[0] in places:
+            return self._draft[0]
         now = time.monotonic()
         waits: list[tuple[float, tuple[str, int]]] = []
         for topic, partition in places:  # in turn, not all in one moment
@@ -83,19 +96,46 @@ class Snapshots:
         since, place = min(waits, default=(now + 1, ("", 0)))
         return place if since <= now else None
 
-    def take(self, image: Image, mark: Mark, at_once: bool = False) -> None:
-        """Keep a state whose work is committed. Returns when it is copied; it is written in the background.
+    def go_on(self, state: Moving, mark: Mark) -> None:
+        """Copy a slice of a state whose work is committed, and keep it once little is left: see :class:`Draft`.
 
-        A buffer that is too small is made larger in the background first, unless it must be ``at_once``; the
-        partition stays due.
+        A buffer that is too small is made larger in the background first; the partition stays due.
         """
         self.finish()
-        if not at_once and not self._buffer.fits(room_for(image)):
-            self._writing = self._writer.submit(self._buffer.grow, room_for(image))
+        draft = self._draft[1] if self._draft is not None else None
+        if draft is None or not draft.fits(state):
+            draft = self._begun(state, mark)
+        if draft is None or not draft.advance(state, self._slice_bytes):
             return
+        self._draft = None
+        whole = state.whole()
+        if not self._buffer.fits(draft.end + tail_bytes(whole)):  # begun anew with more room for what is told
+            self._tail_bytes = 2 * tail_bytes(whole)
+            return
+        self._submit(written(draft, state, mark, self._buffer.take(draft.end + tail_bytes(whole))), mark)
+
+    def take(self, image: Image, mark: Mark) -> None:
+        """Keep a state whose work is committed at once. Returns when it is copied; it is written in the background."""
+        self.finish()
+        self._draft = None
         reach("before-snapshot")
+        self._submit(encode(image, mark, self._buffer), mark)
+
+    def _begun(self, state: Moving, mark: Mark) -> Draft | None:
+        """A draft that was begun just now; None while there is no room for one."""
+        self._draft = None
+        room = room_for(state.tables) + self._tail_bytes
+        if not self._buffer.fits(room):
+            self._writing = self._writer.submit(self._buffer.grow, room)
+            return None
+        reach("before-snapshot")
+        draft = Draft(state, self._buffer.take(room), len(MAGIC))
+        self._draft = (mark.topic, mark.partition), draft
+        return draft
+
+    def _submit(self, snapshot: Bytes, mark: Mark) -> None:
+        """Seal and write a snapshot in the background."""
         self._due[mark.topic, mark.partition] = time.monotonic() + self._every
-        snapshot = encode(image, mark, self._buffer)
 
         def write() -> None:
             seal(snapshot)

@@ -123,35 +123,52 @@ def restart(n_series, words, settings):
             broker.stop()
 
 
+def step(stream, fleet, number, hosts=slice(None)):
+    """Let hosts report once more; returns the longest poll in seconds."""
+    now, longest = 1_767_225_600_000 + number * STEP_MS, 0.0
+    values = [record for _, record in fleet.step(now, hosts)]
+    for at in range(0, len(values), 500):
+        some, n = values[at : at + 500], len(values[at : at + 500])
+        first = number * fleet.n_hosts + (hosts.start or 0) + at
+        began = time.perf_counter()
+        stream.step(Records("t", 0, list(range(first, first + n)), [now] * n, [None] * n, some))
+        longest = max(longest, time.perf_counter() - began)
+    return longest
+
+
 def stall(n_series):
-    """Print how long the loop waits for a snapshot of one partition with so many series, and how long loading takes."""
+    """Print how long the loop waits for a snapshot of one partition with so many series, and how long loading takes.
+
+    Each series brings a sample in ten seconds, a tenth of a second's worth between two looks; of each snapshot the
+    longest wait counts, be it for a slice or for the end.
+    """
     plan = plan_of(load(None, [f"entities.max_series_per_partition={n_series}"]).settings)
     fleet, stream = Fleet(n_series), PartitionStream(plan, "t", 0)
-    for step in range(N_STEPS):
-        values = [record for _, record in fleet.step(1_767_225_600_000 + step * STEP_MS)]
-        for at in range(0, len(values), 500):
-            some, n = values[at : at + 500], len(values[at : at + 500])
-            first = step * fleet.n_hosts + at
-            times = [1_767_225_600_000 + step * STEP_MS] * n
-            stream.step(Records("t", 0, list(range(first, first + n)), times, [None] * n, some))
+    for number in range(N_STEPS):
+        step(stream, fleet, number)
     with tempfile.TemporaryDirectory() as scratch:
-        snapshots, waits = Snapshots(store_at(scratch), 60), []
-        for n in range(6):
+        snapshots, waits, n_slices = Snapshots(store_at(scratch), 0), [], []
+        for number in range(N_STEPS, N_STEPS + 4):
+            longest, n_waits = 0.0, 0
+            for part in range(100):
+                if snapshots.due([("t", 0)]) is not None:
+                    began = time.perf_counter()
+                    snapshots.go_on(stream.moving(), Mark("t", 0, "life", number * 100 + part, 0, 0))
+                    longest, n_waits = max(longest, time.perf_counter() - began), n_waits + 1
+                step(stream, fleet, number, slice(part * fleet.n_hosts // 100, (part + 1) * fleet.n_hosts // 100))
             snapshots.finish()
-            began = time.perf_counter()
-            snapshots.take(stream.image(), Mark("t", 0, "life", n, n, 0))
-            waits.append(time.perf_counter() - began)
-        snapshots.finish()
+            waits.append(longest)
+            n_slices.append(n_waits)
         size = max(path.stat().st_size for path in Path(scratch).glob("*/*.state"))
         began = time.perf_counter()
-        found = snapshots.newest(Mark("t", 0, "life", 10, 0, 0))
+        found = snapshots.newest(Mark("t", 0, "life", 10**9, 0, 0))
         PartitionStream.of_image(found[1], "t", 0, None)
         loading = time.perf_counter() - began
         snapshots.close()
     waits = waits[1:]  # the first only makes room, in the background
-    told = f"max {max(waits):.3f} s, {size / n_series:,.0f} bytes a series"
+    told = f"max {max(waits):.3f} s, {max(n_slices[1:])} slices, {size / n_series:,.0f} bytes a series"
     print(ROW.format(n_series, "the loop waits for a snapshot (p50)", f"{statistics.median(waits):.3f}", told))
-    print(ROW.format(n_series, "loading that snapshot", f"{loading:.1f}", ""))
+    print(ROW.format(n_series, "loading that snapshot", f"{loading:.1f}", ""), flush=True)
 
 
 def main():
@@ -165,7 +182,7 @@ def main():
     print(f"on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     for n_series in given.series:
         if given.only != "restart":
-            stall(n_series // N_PARTITIONS)
+            stall(n_series)
         if given.only != "stall":
             restart(n_series, "a new member", {})
             restart(n_series, "the same member", {"kafka.group_instance_id": "bench"})
