@@ -16,11 +16,10 @@ from dataclasses import asdict
 
 from models.bundle import Bundle
 from models.trial import Trial
-from pipeline.batch import Batch
+from pipeline.batch import Batch, Outbox
 from pipeline.beside import Beside
 from pipeline.errors import BrokerUnreachable, StepFailed
 from pipeline.events import Notice, Records
-from pipeline.faults import reach
 from pipeline.idle import Idle
 from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Change, Committed, Partition, Source
@@ -31,7 +30,7 @@ from pipeline.scattering import Scattering
 from pipeline.state.snapshot import Mark
 from pipeline.takeover import JobPlan, Parts, TakeOver
 from pipeline.tally import Summary
-from pipeline.work import Work
+from pipeline.work import Work, parts_of
 
 __all__ = ["Job", "JobPlan", "Parts"]
 
@@ -138,31 +137,33 @@ class Job:
             self._report(source)
 
     def _cycle(self, batches: list[Records], source: Source, sink: Sink) -> None:
-        """Turn one poll's records into one transaction. No work is open before or after.
+        """Turn one poll's records into one transaction, or several. No work is open before or after.
 
         1. step each partition's records through its stream, and decide what is due;
         2. send the incidents, rejected records, scores and decisions that came of it;
         3. put the offsets of the records into the transaction, with a pointer to the last snapshot;
         4. commit: all of it becomes visible at once, or nothing;
         5. now and then a state whose work is committed is kept: see ``_keep``.
+
+        Many records are stepped part by part. An incident that one part found does not wait for the rest of them: it
+        is committed while the next part is stepped.
         """
-        batch = Batch()
+        batch, n_before = Batch(), self.summary.commits
         self._hear_offers()
-        for records in batches:
-            self._step(records, batch)
-        for place, work in self._works.items():
-            if not work.live and source.position(place) >= work.live_from:
-                self._go_live(place, work, batch)
-        self._decide(source, batch)
-        if not batch.offsets and not batch.notices:
-            return
-        reach("after-step")
-        sink.begin()
-        batch.send(sink)
-        reach("after-send")
-        sink.commit(batch.offsets, source.group_metadata())
-        reach("after-commit")
-        self._count(batch)
+        with Outbox(source, sink, self._count) as outbox:
+            for part in parts_of(batches, self._works):
+                if batch.has_news:
+                    outbox.publish(batch)
+                    batch = Batch()
+                self._step(part, batch)
+            for place, work in self._works.items():
+                if not work.live and source.position(place) >= work.live_from:
+                    self._go_live(place, work, batch)
+            self._decide(source, batch)
+            if batch.offsets or batch.notices:
+                outbox.publish(batch)
+        if self.summary.commits > n_before:
+            self._hear_watches()
 
     def _hear_offers(self) -> None:
         """Note which model is to serve, before the records that it may serve are judged."""
@@ -172,11 +173,10 @@ class Job:
 
     def _step(self, records: Records, batch: Batch) -> None:
         place = Partition(records.topic, records.partition)
-        work = self._works.get(place)
-        if work is None:
-            return
+        work = self._works[place]
         self._idle.hear([place], time.monotonic())
-        work.careful = self._failures.get((place, records.offsets[0]), 0) >= TRIES
+        at = (place, batch.begins.setdefault(place, records.offsets[0]))
+        work.careful = self._failures.get(at, 0) >= TRIES
         try:
             fresh = work.listen(records)
             if not len(fresh):
@@ -186,13 +186,13 @@ class Job:
             self._follow_model(place, work, batch)
             batch.results += work.step(fresh)
         except StepFailed:
-            at = (place, records.offsets[0])
             self._failures[at] = self._failures.get(at, 0) + 1
             raise
         for culprit in work.found:
             self._note(place, work, batch, "poison", {"culprit": culprit})
         work.found.clear()
-        batch.offsets[place] = self._committed(place, work, max(fresh.times))
+        work.read_to_ms = max(fresh.times)
+        batch.offsets[place] = self._committed(place, work)
 
     def _decide(self, source: Source, batch: Batch) -> None:
         """Decide what is not in the input: which model serves, who has been quiet for too long, where records go."""
@@ -258,10 +258,10 @@ class Job:
         decision, result = work.decide(kind, value)
         batch.decisions.append(decision)
         batch.results.append(result)
-        batch.offsets.setdefault(place, self._committed(place, work, None))
+        batch.offsets.setdefault(place, self._committed(place, work))
 
-    def _committed(self, place: Partition, work: Work, time_ms: int | None) -> Committed:
-        return Committed(work.at, time_ms or work.read_to_ms, self._parts.snapshots.last(*place))
+    def _committed(self, place: Partition, work: Work) -> Committed:
+        return Committed(work.at, work.read_to_ms, self._parts.snapshots.last(*place))
 
     def _go_live(self, place: Partition, work: Work, batch: Batch) -> None:
         """End listening: the published view wins, and settings or a model that differ from before are decided."""
@@ -320,11 +320,12 @@ class Job:
     def _count(self, batch: Batch) -> None:
         self._patience.calm()
         self.summary.commits += 1
-        for place, at in batch.offsets.items():
-            self._works[place].read_to_ms = at.time_ms
         for result in batch.results:
             self.summary.counts.add(result.counts)
         self.summary.incidents += sum(len(result.incidents) for result in batch.results)
+
+    def _hear_watches(self) -> None:
+        """Let count what challengers and drift were counted by; all their work is committed here."""
         for told in self._beside.settle():
             log.warning("drift: %s", told)
             self._tell("model.drift", min(self._works), told)

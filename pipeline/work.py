@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,11 +21,14 @@ from pipeline.events import Decision, Records, Rejected
 from pipeline.faults import taste
 from pipeline.image import Image
 from pipeline.incident import Incident
+from pipeline.kafka.source import Partition
 from pipeline.stream import PartitionStream, Plan, StepResult
 
-__all__ = ["Work", "rows_of"]
+__all__ = ["Work", "parts_of", "rows_of"]
 
 log = logging.getLogger(__name__)
+
+PART_SAMPLES = 12_500  # some ten milliseconds of work
 
 
 @dataclass(slots=True)
@@ -57,7 +60,7 @@ class Work:
     life
         The word drawn when its state began.
     read_to_ms
-        Newest record time that is committed; None: not known.
+        Newest record time of what was taken last; None: not known.
     begun
         Decisions with which its life begins, still to be recorded.
     found
@@ -80,6 +83,14 @@ class Work:
     read_to_ms: int | None = None
     begun: list[Decision] = field(default_factory=list)
     found: list[int] = field(default_factory=list)
+
+    def parts(self, records: Records, n_samples: int = PART_SAMPLES) -> Iterator[Records]:
+        """Records in parts of about ``n_samples`` samples each, going by what records held so far."""
+        counts, at = self.stream.counts, 0
+        while at < len(records):
+            n = n_samples * max(1, counts.records) // max(1, counts.decoded)
+            yield rows_of(records, slice(at, at + max(1, n)))
+            at += max(1, n)
 
     def listen(self, records: Records) -> Records:
         """Take what lies before ``live_from``, muted, with decisions at their places; return the records after."""
@@ -175,6 +186,14 @@ class Work:
             self.culprits.add(records.offsets[0])
             self.found.append(records.offsets[0])
             return [_blamed(records, str(failure.__cause__))]
+
+
+def parts_of(batches: Iterable[Records], works: Mapping[Partition, Work]) -> Iterator[Records]:
+    """What was polled of partitions at work, part by part: see :meth:`Work.parts`."""
+    for records in batches:
+        work = works.get(Partition(records.topic, records.partition))
+        if work is not None:
+            yield from work.parts(records)
 
 
 def rows_of(records: Records, rows: slice) -> Records:

@@ -289,6 +289,17 @@ def poisoned(records, rows):
     return replace(records, values=values)
 
 
+def test_parts_are_all_records_in_order_and_as_large_as_what_records_held():
+    records, work = telemetry(), new_work()
+    work.step(part(records, slice(0, 100)))
+    each = work.stream.counts.decoded / 100
+    parts = list(work.parts(part(records, slice(100, None)), n_samples=round(30 * each)))
+    assert [offset for one in parts for offset in one.offsets] == records.offsets[100:]
+    assert [len(one) for one in parts] == [30] * 6 + [20]
+    assert [len(one) for one in work.parts(records, n_samples=1)] == [1] * 300
+    assert list(work.parts(part(records, slice(0, 0)))) == []
+
+
 def test_a_record_that_breaks_the_code_fails_the_whole_batch(poison):
     with pytest.raises(StepFailed, match=r"t \[0\] offsets 0 to 299: RuntimeError: poison"):
         new_work().step(poisoned(telemetry(), [123]))

@@ -55,6 +55,7 @@ class Sink:
 
     def __init__(self, client: Client, transactional_id: str, topics: Topics) -> None:
         self._topics = topics
+        self._under_way: _Call | None = None
         self._producer = connected(KafkaProducer, client, TUNING, {**LAW, "transactional_id": transactional_id})
         try:
             with translated(f"taking over transactional id {transactional_id}"):
@@ -116,14 +117,35 @@ class Sink:
 
     def commit(self, offsets: Mapping[Partition, Committed], group_metadata: Any) -> None:
         """Put the input's offsets into the transaction and commit it: all of it becomes visible, or nothing."""
+        self.commit_soon(offsets, group_metadata)
+        self.settle()
+
+    def commit_soon(self, offsets: Mapping[Partition, Committed], group_metadata: Any) -> None:
+        """Commit as :meth:`commit` does, but in the background: nothing may be asked of this sink before it settled."""
         rows = {TopicPartition(*one): OffsetAndMetadata(at.offset, at.metadata(), -1) for one, at in offsets.items()}
-        with translated("committing offsets"):
-            if rows:  # a notice alone moves no offset
-                _bounded(lambda: self._producer.send_offsets_to_transaction(rows, group_metadata))
-        reach("after-offsets")
-        with translated("committing"):
-            reach("in-commit")
-            _bounded(self._producer.commit_transaction)
+
+        def commit() -> None:
+            with translated("committing offsets"):
+                if rows:  # a notice alone moves no offset
+                    self._producer.send_offsets_to_transaction(rows, group_metadata)
+            reach("after-offsets")
+            with translated("committing"):
+                reach("in-commit")
+                self._producer.commit_transaction()
+
+        self._under_way = _Call(commit)
+
+    def settle(self) -> None:
+        """Wait until a commit that is under way is through.
+
+        Raises
+        ------
+        Fenced
+            Its outcome is not known.
+        """
+        call, self._under_way = self._under_way, None
+        if call is not None:
+            call.wait()
 
     def standings(self, source: Source, places: Iterable[Partition]) -> dict[Partition, Committed | None]:
         """Return where the group stands at ``places``, once no transaction is under way there.
@@ -149,13 +171,13 @@ class Sink:
         rows = {TopicPartition(*one): OffsetAndMetadata(0, "", -1) for one in places}
         self.begin()
         with translated("loosening offsets"):
-            _bounded(lambda: self._producer.send_offsets_to_transaction(rows, group_metadata))
+            _Call(lambda: self._producer.send_offsets_to_transaction(rows, group_metadata)).wait()
         self.abort()
 
     def abort(self) -> None:
         """Take back everything since :meth:`begin`."""
         with translated("aborting a transaction"):
-            _bounded(self._producer.abort_transaction)
+            _Call(self._producer.abort_transaction).wait()
 
     def close(self) -> None:
         """Close the producer; a transaction still open is left to the next owner to abort."""
@@ -171,25 +193,30 @@ class Sink:
             self._producer.send(topic, value, key, headers)
 
 
-def _bounded(call: Callable[[], None]) -> None:
-    """Run one of the producer's calls, which would wait for ever for a broker that is gone.
+class _Call:
+    """One of the producer's calls, in a thread of its own, for it would wait for ever for a broker that is gone."""
 
-    A failure that is not a clear refusal leaves the outcome unknown, so a time-out is :class:`Fenced`.
-    """
-    failures: list[BaseException] = []
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._failures: list[BaseException] = []
+        self._until = time.monotonic() + COMMIT_SECONDS
+        self._thread = threading.Thread(target=self._guarded, args=(call,), daemon=True)
+        self._thread.start()
 
-    def guarded() -> None:
+    def wait(self) -> None:
+        """Return when it is through, or raise what it raised.
+
+        A failure that is not a clear refusal leaves the outcome unknown, so a time-out is :class:`Fenced`.
+        """
+        self._thread.join(max(0.0, self._until - time.monotonic()))
+        if self._thread.is_alive():
+            raise Fenced(f"no answer to a commit within {COMMIT_SECONDS:.0f} s, its outcome is unknown")
+        if self._failures:
+            raise self._failures[0]
+
+    def _guarded(self, call: Callable[[], None]) -> None:
         try:
             call()
         except BaseException as failure:
-            failures.append(failure)
+            self._failures.append(failure)
             if not isinstance(failure, Exception):
                 raise
-
-    worker = threading.Thread(target=guarded, daemon=True)
-    worker.start()
-    worker.join(COMMIT_SECONDS)
-    if worker.is_alive():
-        raise Fenced(f"no answer to a commit within {COMMIT_SECONDS:.0f} s, its outcome is unknown")
-    if failures:
-        raise failures[0]

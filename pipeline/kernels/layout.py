@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 # How kernels are compiled that hand the tuples below on for each sample: without counting references to their arrays,
 # which costs more than all that they do (measured: five times). Such a kernel must not allocate. With ``forceinline``
-# beside it a small one becomes one with its caller: dozens of array fields are not handed to it then.
-LEAN: dict[str, Any] = {"cache": True, "_nrt": False}
+# beside it a small one becomes one with its caller: dozens of array fields are not handed to it then. Meanwhile other
+# threads may run, such as that of a commit under way; only the job's own touches the arrays.
+LEAN: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
 # A kernel that only kernels call has no door for Python, which takes longer to compile than what is behind it: calling
 # one from Python is a crash, and a test sees that nobody does.
 INNER: dict[str, Any] = {**LEAN, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

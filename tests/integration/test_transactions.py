@@ -15,7 +15,8 @@ from integration.street import event, wait_until
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from pipeline.errors import BrokerUnreachable, Fenced, PermissionDenied, SettingsError
+from pipeline.batch import Batch, Outbox
+from pipeline.errors import BrokerUnreachable, Fenced, PermissionDenied, SettingsError, StepFailed
 from pipeline.events import Rejected
 from pipeline.kafka.follow import read_all
 from pipeline.kafka.reader import published
@@ -24,6 +25,7 @@ from pipeline.kafka.slot import Slot
 from pipeline.kafka.source import Committed, Partition, Source
 from pipeline.kafka.topics import Topics, create, ensure
 from pipeline.kafka.writer import Writer
+from pipeline.plan import StepResult
 
 
 @pytest.fixture
@@ -96,6 +98,27 @@ def test_offsets_that_hang_are_loosened_and_none_moves(client: dict[str, Any], t
     assert sink.standings(source, [place]) == {place: Committed(8, 1_235)}
     sink.close()
     other.close()
+
+
+def test_batches_leave_one_after_the_other_and_none_is_under_way_after_a_failure(
+    client: dict[str, Any], topics: Topics, source: Source
+) -> None:
+    place, committed = source.partitions()[0], list[int]()
+    sink = Sink(client, topics.prefix, topics)
+    with (
+        pytest.raises(StepFailed),
+        Outbox(source, sink, lambda batch: committed.append(batch.offsets[place].offset)) as outbox,
+    ):
+        for number in (1, 2, 3):
+            batch = Batch(results=[StepResult(incidents=[event("a", number)])], offsets={place: Committed(number, 1)})
+            assert batch.has_news
+            outbox.publish(batch)
+            assert committed == list(range(1, number))
+        raise StepFailed("while the third is under way")
+    assert committed == [1, 2, 3]
+    assert source.committed(place) == Committed(3, 1)
+    assert [one.revision for one in published(client, topics.current)] == [3]
+    sink.close()
 
 
 def test_the_younger_owner_of_an_id_fences_the_elder(client: dict[str, Any], topics: Topics, source: Source) -> None:
