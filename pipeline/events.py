@@ -37,12 +37,16 @@ class Kind(IntEnum):
 
 
 class Origin(IntEnum):
-    """What the sample was part of (bits 2 and 3 of ``SampleBatch.kind``); 16 marks a stale flag."""
+    """What the sample was part of (bits 2 and 3 of ``SampleBatch.kind``); 16 marks a stale flag.
+
+    32 marks a gauge told before, of which late data shows that there was nothing to measure; its value is NaN.
+    """
 
     NUMBER = 0
     HISTOGRAM = 4
     SUMMARY = 8
     STALE = 16
+    REVOKED = 32
 
 
 class SeriesIdentity(NamedTuple):

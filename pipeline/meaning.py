@@ -8,7 +8,8 @@
     histogram or summary, over the time since its last point          <metric>.mean
     histogram with buckets                                            <metric>.p50, .p95, .p99 {estimate=buckets}
 
-Their counts are watched as rates by the grid. Names join with ``_`` where the sender's do. What was sent stays as it
+A point that comes late changes what was told of the time since the one before it: that is told anew, or revoked. Their
+counts are watched as rates by the grid. Names join with ``_`` where the sender's do. What was sent stays as it
 is in ``decode`` and on the samples topic; this is about judgement only.
 """
 
@@ -17,34 +18,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.catalog import Catalog
-from pipeline.codecs.buckets import QUANTILES, Buckets, Distribution, quantile, rebucketed
+from pipeline.codecs.buckets import QUANTILES, Distribution, quantile
 from pipeline.codecs.sentinels import gaps_by_reason, sentinels
 from pipeline.codecs.units import bounds_of
+from pipeline.cumulative import Past, Points
 from pipeline.events import Kind, Origin, SampleBatch, SeriesIdentity
 
-__all__ = ["Meaning", "Past", "Watched"]
+__all__ = ["Meaning", "Watched"]
 
 _PARTS = (".sum", "_sum", "_bucket", ".bucket")
 _COUNTS = (".count", "_count")
 _TOTALS = frozenset({"cpu-total", "_Total", "total", "all"})
 _TELLING = ("cpu", "core", "instance")  # labels in which a total stands beside its parts
-_MOST_BUCKETS = 2_000_000  # remembered by one partition: some 64 MB
 _COLUMNS = ("series_id", "time", "value", "kind", "start", "record")
-
-
-class Past(msgspec.Struct, array_like=True):
-    """The last point of one cumulative histogram or summary."""
-
-    time_ns: int
-    start_ns: int
-    count: float
-    total: float | None
-    buckets: Buckets | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +48,25 @@ class Watched:
 
 
 class Meaning:
-    """Knows which series stand aside, and the last point of each histogram.
+    """Knows which series stand aside, and the last points of each histogram.
 
     Parameters
     ----------
     catalog
         The partition's; derived series are added to it.
+    horizon
+        How many steps a point may be late; 0: late ones are passed over.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, horizon: int = 0) -> None:
         self._catalog = catalog
-        self.past: dict[int, Past] = {}  # by the series of the count
-        self._n_buckets = 0
+        self.points = Points(horizon)
         self._aside = np.zeros(0, bool)
         self._part = np.zeros(0, bool)
         self._never_negative = np.zeros(0, bool)
         self._families: dict[SeriesIdentity, list[int]] = {}
         self._derived: dict[tuple[int, str], int] = {}
         self._adopt()
-
-    def restore(self, past: dict[int, Past]) -> None:
-        """Go on from the last points of a kept state."""
-        self.past = past
-        self._n_buckets = sum(len(one.buckets.counts) for one in past.values() if one.buckets)
 
     def watch(self, samples: SampleBatch, distributions: Sequence[Distribution]) -> Watched:
         """What of these samples is to be judged, in record order."""
@@ -97,35 +83,22 @@ class Meaning:
         return Watched(_joined(kept, derived), int(aside.sum()), len(derived), gaps)
 
     def _derive(self, samples: SampleBatch, one: Distribution) -> list[tuple[int, int, float, int, int, int]]:
-        """Rows that follow from one point: its mean and quantiles over the time since the last one."""
+        """Rows that follow from one point: mean and quantiles over the time since the last one, and up to the next."""
         row = one.sample
         series, time_ns, start_ns = (int(column[row]) for column in (samples.series_id, samples.time, samples.start))
         sent = Past(time_ns, start_ns, float(samples.value[row]), one.total, one.buckets)
-        now = self._interval(series, sent) if int(samples.kind[row]) & 3 == Kind.COUNTER else sent
-        if now is None or not 0 < now.count < float("inf"):
-            return []
-        origin = int(samples.kind[row]) & (Origin.HISTOGRAM | Origin.SUMMARY)
-        found: dict[str, float | None] = {} if now.total is None else {"mean": now.total / now.count}
-        if now.buckets is not None:
-            found |= {f"p{share * 100:g}": quantile(now.buckets, share) for share in QUANTILES}
-        return [
-            (self._series(series, name, one.unit), time_ns, value, Kind.GAUGE | origin, 0, int(samples.record[row]))
-            for name, value in found.items()
-            if value is not None and np.isfinite(value)
-        ]
-
-    def _interval(self, series: int, now: Past) -> Past | None:
-        """What came since the last point of a cumulative series; None for its first, and for one out of order."""
-        past = self.past.get(series)
-        if past is not None and now.time_ns <= past.time_ns:
-            return None
-        had = len(past.buckets.counts) if past and past.buckets else 0
-        has = len(now.buckets.counts) if now.buckets else 0
-        if self._n_buckets + has - had > _MOST_BUCKETS:  # of many histograms the last ones do without quantiles
-            now.buckets, has = None, 0
-        self._n_buckets += has - had
-        self.past[series] = now
-        return None if past is None else _since(past, now)
+        is_cumulative = int(samples.kind[row]) & 3 == Kind.COUNTER
+        changes = self.points.take(series, sent) if is_cumulative else [(None, sent)]
+        kind = Kind.GAUGE | int(samples.kind[row]) & (Origin.HISTOGRAM | Origin.SUMMARY)
+        rows = []
+        for before, after in changes:
+            told, holds = _told_of(before), _told_of(after)
+            for name in told | holds:
+                if told.get(name) != holds.get(name):
+                    at, value = (after or sent).time_ns, holds.get(name, np.nan)
+                    mark = kind if name in holds else kind | Origin.REVOKED
+                    rows.append((self._series(series, name, one.unit), at, value, mark, 0, int(samples.record[row])))
+        return rows
 
     def _series(self, count: int, name: str, unit: str) -> int:
         """Series of a derived name, -1 where the quota is full."""
@@ -165,21 +138,14 @@ class Meaning:
                     self._aside[family[0]] = True
 
 
-def _since(past: Past, now: Past) -> Past:
-    """What came between two points of a cumulative histogram; all of it after a reset."""
-    restarted = now.start_ns != past.start_ns and now.start_ns > 0
-    if restarted or now.count < past.count:
-        return now
-    total = None if now.total is None or past.total is None else now.total - past.total
-    return Past(now.time_ns, past.time_ns, now.count - past.count, total, _difference(past.buckets, now.buckets))
-
-
-def _difference(past: Buckets | None, now: Buckets | None) -> Buckets | None:
-    if past is None or now is None:
-        return None
-    before = past.counts if past.bounds == now.bounds else rebucketed(past, now.bounds)
-    counts = tuple(b - a for a, b in zip(before, now.counts, strict=True))
-    return Buckets(now.bounds, counts) if min(counts) >= 0 else None
+def _told_of(interval: Past | None) -> dict[str, float]:
+    """Mean and quantiles of an interval, by name; nothing where nothing came, or where nobody knows what."""
+    if interval is None or not 0 < interval.count < float("inf"):
+        return {}
+    found: dict[str, float | None] = {} if interval.total is None else {"mean": interval.total / interval.count}
+    if interval.buckets is not None:
+        found |= {f"p{share * 100:g}": quantile(interval.buckets, share) for share in QUANTILES}
+    return {name: value for name, value in found.items() if value is not None and np.isfinite(value)}
 
 
 def _taken(samples: SampleBatch, rows: npt.NDArray[np.bool_]) -> SampleBatch:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from models.bundle import Bundle
 from pipeline.catalog import Catalog
 from pipeline.codecs import decode
+from pipeline.cumulative import Past
 from pipeline.events import Counts, Records, SampleBatch
 from pipeline.grid import Closed, Grid, Rewound, Wave
 from pipeline.hindsight import Settling
@@ -25,7 +26,7 @@ from pipeline.judging import Judge, Judged
 from pipeline.lateness import Late, Lateness
 from pipeline.life import Change, Life, by_name
 from pipeline.lifecycle import Incidents
-from pipeline.meaning import Meaning, Past
+from pipeline.meaning import Meaning
 from pipeline.names import service_of
 from pipeline.narrative import Narrator
 from pipeline.plan import Plan, StepResult
@@ -48,7 +49,7 @@ class _Told:
     plan: Plan
     lives: list[Life]
     warming_until_ms: int
-    past: dict[int, Past] = field(default_factory=dict)
+    past: dict[int, list[Past]] = field(default_factory=dict)
     gone: dict[int, list[Life]] = field(default_factory=dict)
     settled: dict[int, list[Settling]] = field(default_factory=dict)
     sources: dict[str, int] = field(default_factory=dict)
@@ -82,7 +83,7 @@ class PartitionStream:
         self.counts = Counts()
         self.observer: Callable[[Judged], None] | None = None
         self.catalog = catalog or Catalog(plan.max_series)
-        self.meaning = Meaning(self.catalog)
+        self.meaning = Meaning(self.catalog, plan.late_steps)
         self.sources = Sources()
         self.lateness = Lateness()
         self.touched = Touched()
@@ -164,9 +165,9 @@ class PartitionStream:
     def obey(self, plan: Plan) -> None:
         """Let other settings be in force from the next record on; what was learned is kept."""
         self.plan = plan
-        self.touched.mark_all()
-        self.judge.hindsight.forget()
+        self._forget()
         self.catalog.max_series = plan.max_series
+        self.meaning.points.obey(plan.late_steps)
         self.grid.obey(plan.max_future_ms, plan.silence_rhythms, plan.silence_least_ms, plan.late_steps)
         self.judge.obey(plan)
         self._publication.narrator.rules = self.judge.rules
@@ -195,7 +196,7 @@ class PartitionStream:
 
     def image(self) -> Image:
         """The whole state as it stands; valid until the stream moves on."""
-        lives, past = list(self.incidents.lives.values()), self.meaning.past
+        lives, past = list(self.incidents.lives.values()), self.meaning.points.of
         hindsight = (self.incidents.gone, self.judge.hindsight.settled)
         seen = (self.sources.clocks, self.lateness.known)
         told = _Told(self.plan, lives, self._publication.warming_until_ms, past, *hindsight, *seen)
@@ -216,7 +217,7 @@ class PartitionStream:
         laid(image, stream._tables())
         stream.incidents.lives = {(life.entity, life.track): life for life in told.lives}
         stream.incidents.gone, stream.judge.hindsight.settled = told.gone, told.settled
-        stream.meaning.restore(told.past)
+        stream.meaning.points.restore(told.past)
         stream.sources.clocks, stream.lateness.known = told.sources, told.late
         stream.warm_until(told.warming_until_ms)
         return stream
@@ -228,7 +229,7 @@ class PartitionStream:
         settled = [one for copies in self.judge.hindsight.settled.values() for one in copies]
         groups = [self.incidents.lives.values(), *self.incidents.gone.values(), *([*x.lives, *x.gone] for x in settled)]
         lives = sorted((by_name(group, entities, series) for group in groups), key=repr)
-        past = {series[s]: point for s, point in self.meaning.past.items()}
+        past = {series[s]: point for s, point in self.meaning.points.of.items()}
         names: dict[Axis, list[str]] = {"series": series, "entity": entities}
         names["bounded"] = [series[s] for s in self.judge.exhaustion.bounded.tolist()]
         late = {entities[e]: sorted(times.items()) for e, times in self.lateness.known.items()}

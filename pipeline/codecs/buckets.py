@@ -66,7 +66,7 @@ def explicit(bounds: Sequence[float], counts: Sequence[float]) -> Buckets | None
         return None
     if not all(map(isfinite, (*bounds, *counts))) or not all(left < right for left, right in pairwise(bounds)):
         return None
-    return Buckets(tuple(bounds), tuple(counts))
+    return Buckets(tuple(map(float, bounds)), tuple(map(float, counts)))
 
 
 def from_cumulative(pairs: Sequence[tuple[float, float]]) -> Buckets | None:
@@ -111,7 +111,7 @@ def exponential(
         first, given = positive
         bounds += [_power(first + i, scale) for i in range(len(given) + 1)]
         counts += [0.0, *given]
-    return Buckets(tuple(bounds), (*counts, 0.0))
+    return Buckets(tuple(bounds), tuple(map(float, (*counts, 0.0))))
 
 
 def _power(index: int, scale: int) -> float:

@@ -20,6 +20,7 @@ from pipeline.kernels.layout import (
     ON_GRID,
     REFUSED,
     REPLACED,
+    REVOKED,
     STALE,
     STEP,
     TAKEN_BACK,
@@ -115,7 +116,7 @@ def push(g, n_entities, samples, limits, out):
         s, t = np.int64(ids[i]), times[i] // 1_000_000
         if s < 0 or t > record_times[i] + future_ms or t <= 0:
             out.counts[REFUSED] += 1
-        elif kinds[i] & STALE or not np.isfinite(values[i]):
+        elif kinds[i] & STALE or not (np.isfinite(values[i]) or kinds[i] & REVOKED):
             out.counts[NON_FINITE] += 1
         else:
             g.kinds[s] = kinds[i]

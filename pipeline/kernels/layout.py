@@ -18,7 +18,7 @@ INNER: dict[str, Any] = {**LEAN, "no_cpython_wrapper": True, "no_cfunc_wrapper":
 N_LEARN = 8
 NO_CELL = np.int64(-(2**62))
 LADDER_MS = np.array([1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 300_000, 900_000, 3_600_000], dtype=np.int64)
-COUNTER, DELTA, TREATMENT, STALE = 1, 2, 3, 16
+COUNTER, DELTA, TREATMENT, STALE, REVOKED = 1, 2, 3, 16, 32
 # what became of a sample: rows of the counts array; what is TAKEN_BACK is counted when its entity is replayed
 ON_GRID, REPLACED, DUPLICATE, LATE, FIRST, NON_FINITE, REFUSED, WAITING, TAKEN_BACK, N_FATES = range(10)
 # what is DEFERRED comes again once its entity was replayed
