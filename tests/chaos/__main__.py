@@ -1,4 +1,4 @@
-"""Rounds of faults: ``python -m tests.chaos --rounds 74 --seed 1``, or one again: ``--only 17 --seed 1``."""
+"""Rounds of faults: ``python -m tests.chaos --rounds 78 --seed 1``, or one again: ``--only 17 --seed 1``."""
 
 import argparse
 import shutil

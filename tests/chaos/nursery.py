@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import threading
@@ -42,6 +43,8 @@ def work(request):
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
+    if "most_bytes" in request:  # of a file, as a quota would have it
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["most_bytes"], resource.RLIM_INFINITY))
     if request.get("registry"):
         make_watch(settings, job).start()
     if request["models"]:

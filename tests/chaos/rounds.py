@@ -19,6 +19,7 @@ from tests.chaos.verdict import judge, judge_a_loss, judge_rekeyed
 
 PATIENCE_SECONDS = 90
 MEETING_SECONDS = 20
+QUOTA_BYTES = 150_000  # of a file: less than a snapshot, more than a log
 SHIFTS = (0.4, -0.3, 0.2, -0.1, 0.3, 0.0)
 KINDS = (
     *(f"kill {point}" for point in POINTS),
@@ -39,6 +40,7 @@ KINDS = (
     "snapshots flipped",
     "snapshots of the schema before",
     "snapshots read-only",
+    "snapshots over quota",
     "state lost",
     "models",
     "models and kill after-send",
@@ -152,6 +154,10 @@ class Round:
             kill_broker(self.broker)
             self.tend(60 if "minute" in kind else self.chance.uniform(0.5, 3))
             self.broker.start()
+        elif kind == "snapshots over quota":
+            self.tend(3.0)
+            self.signal(signal.SIGKILL)
+            self.tend(3.0)
         elif kind.startswith("snapshots") or kind == "state lost":
             self.signal(signal.SIGKILL)
             self.await_end()
@@ -208,6 +214,8 @@ class Round:
         if self.kind.startswith("clock"):
             request["jumps"] = self.number + 1
         request["registry"] = self.kind.startswith("registry")
+        if self.kind == "snapshots over quota":
+            request["most_bytes"] = QUOTA_BYTES
         nursery = self.nurseries[release]
         if self.kind.startswith("rekey") and not self.rekeys:
             self.rekeys[nursery.start(job="rekey", overrides=settings(self, self.name), **request)] = nursery
@@ -347,6 +355,8 @@ class Round:
         if self.plan:
             log = self.folder / "faults.log"
             return len(log.read_text().splitlines()) if log.exists() else 0
+        if self.kind == "snapshots over quota":
+            return (self.folder / "job.log").read_text().count("File too large")
         if self.kind in DECIDES:
             return verdict[f"decided {DECIDES[self.kind]}"]
         return self.done
