@@ -32,7 +32,7 @@ from models.metric_sets import MetricSet
 from models.skopsfile import dumped
 from models.trust import load_estimator
 
-__all__ = ["SCHEMA", "load", "save"]
+__all__ = ["SCHEMA", "load", "save", "versions"]
 
 SCHEMA = 1
 MANIFEST, CONTENT, ARRAYS = "manifest.json", "bundle.json", "arrays.npz"
@@ -61,12 +61,17 @@ def save(bundle: Bundle, folder: Path) -> str:
         "feature_names": list(bundle.card.feature_names),
         "feature_schema": schema_hash(bundle.card.feature_names),
         "facts": bundle.card.facts,
-        "versions": {"python": platform.python_version()} | {name: version_of(name) for name in VERSIONS_OF},
+        "versions": versions(),
         "files": {name: _digest(folder / name) for name in names},
     }
     text = json.dumps(manifest, indent=2)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """What a bundle is made with, by name."""
+    return {"python": platform.python_version()} | {name: version_of(name) for name in VERSIONS_OF}
 
 
 def load(folder: Path, trusted_types: Collection[str] = (), digest: str = "") -> Bundle:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models import files
+from models.card import schema_hash
 from models.errors import ModelNotFound, StoreUnreachable
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from models.bundle import Bundle
+    from models.card import Card
     from models.trial import Trial
 
 __all__ = ["Noted", "default_uri", "local_database", "note_run", "note_trial", "opened", "recall_trial", "translated"]
@@ -146,7 +148,8 @@ def note_run(uri: str, name: str, bundle: Bundle, noted: Noted) -> str:
     card = bundle.card
     with translated(uri, "noting a run"), mlflow.start_run(experiment_id=_experiment(client, uri)) as run:
         mlflow.set_tags({"detector": card.detector})
-        mlflow.log_params({key: str(value)[:6000] for key, value in (dict(card.facts) | dict(noted.params)).items()})
+        params = dict(card.facts) | dict(noted.params) | _of_features(card) | files.versions()
+        mlflow.log_params({key: str(value)[:6000] for key, value in params.items()})
         mlflow.log_metrics({key: float(value) for key, value in noted.measures.items() if value == value})
         for key, figure in noted.figures.items():
             mlflow.log_figure(figure, f"plots/{key}.png")
@@ -208,6 +211,10 @@ def _trial_tags(name: str, trial: Trial) -> dict[str, str]:
         "foreshock.champion": trial.champion,
         "foreshock.challenger": trial.challenger,
     }
+
+
+def _of_features(card: Card) -> dict[str, str]:
+    return {"feature_names": ", ".join(card.feature_names), "feature_schema": schema_hash(card.feature_names)}
 
 
 def _example(bundle: Bundle) -> pd.DataFrame | None:

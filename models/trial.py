@@ -14,7 +14,8 @@ class Trial:
     """Counts of steps (of entities) that both models judged, neither of them warming up.
 
     ``over_*`` are steps at or above a model's threshold, ``opened_*`` incidents that it opened or reopened on the
-    behaviour track, or would have; ``entity_ms`` is the event time judged, summed over entities.
+    behaviour track, or would have; ``entity_ms`` is the event time judged, summed over entities. Each step counts once:
+    what late data takes back and judges again does not.
     """
 
     champion: str

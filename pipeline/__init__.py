@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.codecs.capture import read_capture
-    from pipeline.notebook import Verdict, backtest, features, incidents, read_samples, recorded
+    from pipeline.notebook import Verdict, backtest, features, incidents, read_samples, recorded, revisions
     from pipeline.subscriber import Where, subscribe
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "read_capture",
     "read_samples",
     "recorded",
+    "revisions",
     "subscribe",
 ]
 
@@ -41,6 +42,7 @@ _HOMES = {
     "read_capture": "pipeline.codecs.capture",
     "read_samples": "pipeline.notebook",
     "recorded": "pipeline.notebook",
+    "revisions": "pipeline.notebook",
     "subscribe": "pipeline.subscriber",
 }
 

@@ -30,7 +30,8 @@ from pipeline.stream import Plan
 
 __all__ = ["History", "newest_ns"]
 
-ENTITIES_A_GROUP = 50
+# a group ends with whichever it reaches first: larger ones cost less a value, and memory
+ENTITIES_A_GROUP, VALUES_A_GROUP = 100, 20_000_000
 EVERYTHING = Part()
 # entities that stand for the fleet where rows alone are wanted, and how many rows and windows
 SCOUTS, ROWS_WANTED, WINDOWS_WANTED = 64, 200_000, 60_000
@@ -72,7 +73,9 @@ class History:
     ) -> None:
         self.plan = replace(plan, **NO_SCORES)  # type: ignore[arg-type]
         self._sources, self._part = list(sources), part
-        self.first_ms, self.end_ms, self.n_rows, self.n_values = self._scan()
+        self._sizes: list[int] = []
+        self.first_ms, self.end_ms, self.n_rows = self._scan()
+        self.n_values = sum(self._sizes)
         self._spread, self._on_progress = spread or Here(self.n_values), on_progress
         self.cut_ms = round(self.end_ms - held_share * (self.end_ms - self.first_ms))
         # levels have hours: what drift is measured against is a whole day where there are two
@@ -102,7 +105,7 @@ class History:
         part = n / len(self._sources)
         windows = self._share(WINDOWS_WANTED, self.n_rows * part) if with_windows else 0.0
         shares = (self._share(ROWS_WANTED, self.n_values * part), windows)
-        return self._go(None, self.cut_ms, shares, [self._sources[i] for i in spaced])
+        return self._go(None, self.cut_ms, shares, spaced)
 
     @staticmethod
     def _share(wanted: int, there: float) -> float:
@@ -113,12 +116,12 @@ class History:
         bundle: Bundle | None,
         cut_ms: int,
         shares: tuple[float, float],
-        sources: Sequence[Path | Recording] = (),
+        sources: Sequence[int] = (),
     ) -> Learned:
         """One pass over some sources, or all; rows and windows are sampled before the cut, scores kept after it."""
         lessons = [
             Lesson(tuple(group), self._part, self.plan, bundle, cut_ms, self._day_ms, *shares)
-            for group in _groups(sources or self._sources)
+            for group in self._groups(sources or range(len(self._sources)))
         ]
         whole = Learned()
         for done, learned in enumerate(self._spread.map(walk, lessons), start=1):
@@ -169,25 +172,32 @@ class History:
             at += 1
         return opened
 
-    def _scan(self) -> tuple[int, int, int, int]:
-        """First and last time in ms, and the numbers of rows and values, of what can be told without reading values."""
-        first, last, n_rows, n_values = [], [], 0, 0
+    def _scan(self) -> tuple[int, int, int]:
+        """First and last time in ms, and the number of rows, of what can be told without reading values."""
+        first, last, n_rows = [], [], 0
         for source in self._sources:
             times, width = _times(source)
             times = self._part.times(times)
+            self._sizes.append(len(times) * width)
             if len(times):
                 first.append(int(times.min()) // 1_000_000)
                 last.append(int(times.max()) // 1_000_000)
                 n_rows += len(times)
-                n_values += len(times) * width
         if not first:
             raise InputError("there is no row in any of the tables, or none between the times wanted")
-        return min(first), max(last) + 1, n_rows, n_values
+        return min(first), max(last) + 1, n_rows
 
-
-def _groups(sources: Sequence[Path | Recording]) -> Iterator[Sequence[Path | Recording]]:
-    for start in range(0, len(sources), ENTITIES_A_GROUP):
-        yield sources[start : start + ENTITIES_A_GROUP]
+    def _groups(self, sources: Sequence[int]) -> Iterator[list[Path | Recording]]:
+        """The sources of those places, in groups of so many entities or values."""
+        group: list[Path | Recording] = []
+        n_values = 0
+        for i in sources:
+            if group and (len(group) >= ENTITIES_A_GROUP or n_values + self._sizes[i] > VALUES_A_GROUP):
+                yield group
+                group, n_values = [], 0
+            group.append(self._sources[i])
+            n_values += self._sizes[i]
+        yield group
 
 
 def newest_ns(sources: Iterable[Path | Recording]) -> int:

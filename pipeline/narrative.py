@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.amounts import rate_of
 from pipeline.baselines import Features
 from pipeline.catalog import Catalog
-from pipeline.codecs.units import bounds_of
+from pipeline.codecs.units import bounds_of, unit_told
 from pipeline.grid import Grid
 from pipeline.incident import ContributingMetric, Reason
 from pipeline.life import Life
@@ -57,10 +57,11 @@ class Narrator:
         identity = self.catalog.identities[series]
         expected, scale = self.features.expected(series)
         rate = self.grid.is_rate(series)
-        smallest, largest = bounds_of(identity.unit, expected) if not rate else (0.0, np.inf)
+        unit = rate_of(identity.unit) if rate else unit_told(identity.metric, identity.unit, expected)
+        smallest, largest = bounds_of(unit, expected) if not rate else (0.0, np.inf)
         return ContributingMetric(
             metric=identity.name,
-            unit=rate_of(identity.unit) if rate else identity.unit,
+            unit=unit,
             share=round(share, 6),
             value=_rounded(self.features.value(series)),
             expected=_rounded(expected),

@@ -46,7 +46,7 @@ from pipeline.subscriber import events_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Verdict", "backtest", "features", "incidents", "read_samples", "recorded"]
+__all__ = ["Verdict", "backtest", "features", "incidents", "read_samples", "recorded", "revisions"]
 
 Time = str | datetime | pd.Timestamp | None
 
@@ -224,6 +224,29 @@ def backtest(samples: pd.DataFrame, bundle: Bundle | None = None, config: str | 
     return Verdict(scores.assign(time=pd.to_datetime(scores["time"], unit="ms", utc=True)), _table(events), events)
 
 
+def revisions(
+    *, since: Time = None, entities: str = "*", config: str | None = None, settings: Mapping[str, Any] | None = None
+) -> list[CloudEvent]:
+    """Read every revision of the incidents that a job has published, in the order of publishing.
+
+    Parameters
+    ----------
+    since
+        Leave out incidents that were last updated before.
+    entities, config, settings
+        As in :func:`read_samples`.
+    """
+    loaded, limit = _load(config, settings), _utc(since)
+    told = [
+        event
+        for records in read_all(client_options(loaded), topics_of(loaded).incidents)
+        for _, event in events_of(records)
+        if event is not None and fnmatchcase(event.data.entity.id, entities)
+    ]
+    updated = {event.data.incident_id: pd.Timestamp(event.data.updated_at) for event in told}
+    return [event for event in told if limit is None or updated[event.data.incident_id] >= limit]
+
+
 def incidents(
     *, since: Time = None, entities: str = "*", config: str | None = None, settings: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
@@ -231,10 +254,8 @@ def incidents(
 
     Parameters
     ----------
-    since
-        Leave out those that were last updated before.
-    entities, config, settings
-        As in :func:`read_samples`.
+    since, entities, config, settings
+        As in :func:`revisions`.
 
     Returns
     -------
@@ -243,15 +264,7 @@ def incidents(
         ``severity``, ``status``, ``score``, ``title``, ``started_at``, ``detected_at``, ``updated_at``, ``ended_at``,
         ``top_metric``, ``revisions``, ``model``.
     """
-    loaded = _load(config, settings)
-    told = [
-        event
-        for records in read_all(client_options(loaded), topics_of(loaded).incidents)
-        for _, event in events_of(records)
-        if event is not None and fnmatchcase(event.data.entity.id, entities)
-    ]
-    table, limit = _table(told), _utc(since)
-    return table if limit is None else table[table["updated_at"] >= limit].reset_index(drop=True)
+    return _table(revisions(since=since, entities=entities, config=config, settings=settings))
 
 
 def _table(events: list[CloudEvent]) -> pd.DataFrame:

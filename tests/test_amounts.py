@@ -98,6 +98,12 @@ def test_ratios_and_rates_of_bytes_are_told_in_the_title() -> None:
     assert " MB/s since" in title_of("net_sent_bytes", sent, kind="counter")
 
 
+def test_a_utilization_that_goes_to_a_hundred_is_told_in_percent() -> None:
+    shape = [0.60 + 0.01 * (n % 5) for n in range(400)] + [0.99] * 10
+    for scale in (1.0, 100.0):
+        assert " 99 % since" in title_of("cpu.utilization", [scale * value for value in shape])
+
+
 def test_no_band_of_a_percentage_reaches_beyond_what_can_be() -> None:
     title = title_of("cpu_percent", [90.0 + (n * n * 7) % 10 for n in range(400)] + [5.0] * 10)
     assert "–100 % at this hour" in title

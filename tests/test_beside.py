@@ -22,11 +22,14 @@ from models.trial import Trial
 from pipeline import replay
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.beside import Beside
+from pipeline.codecs.encode import encode_json
 from pipeline.drifting import Drifting, DriftWindow, Reference
+from pipeline.events import Kind, Records
 from pipeline.history import History
 from pipeline.incident import CloudEvent
+from pipeline.judging import Judged
 from pipeline.kafka.source import Partition
-from pipeline.plan import Plan
+from pipeline.plan import Plan, StepResult
 from pipeline.recordings import Recording, recording
 from pipeline.replay import run_through
 from pipeline.shadow import Shadow
@@ -107,6 +110,43 @@ def test_a_trial_counts_the_same_whatever_the_polls(champion: Bundle, live: list
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replay, "CHUNK_SAMPLES", size)
         assert trial_of(champion, challenger, live)[0] == whole
+
+
+def judged_live(champion: Bundle, stretch: list[Recording], lags: dict[int, int]) -> tuple[Trial, int, StepResult]:
+    """A trial over records a minute and host, of which every so many-th comes minutes late; also its distinct steps."""
+    stream = PartitionStream(Plan(), "telemetry", 0, champion)
+    shadow, steps = Shadow(stream, replace(champion, version="2")), set[tuple[int, int]]()
+
+    def see(judged: Judged) -> None:
+        first = judged.wave.bounds[:-1][judged.scored.told]
+        steps.update(zip(judged.wave.entity[first].tolist(), judged.wave.time_ms[first].tolist(), strict=True))
+        shadow.see(judged)
+
+    stream.observer = see
+    late = {step: minutes for every, minutes in lags.items() for step in range(every, N_LIVE, every)}
+    order = sorted((at + late.get(at, 0), host, at) for host, one in enumerate(stretch) for at in range(len(one)))
+    values = [
+        encode_json(
+            (one.entity, name, (), int(one.times[at]), float(value), Kind.GAUGE)
+            for name, value in zip(one.metrics, one.values[at], strict=True)
+            if value == value
+        )
+        for _, host, at in order
+        for one in [stretch[host]]
+    ]
+    n, now = len(values), int(stretch[0].times[-1]) // 1_000_000
+    result = stream.step(Records("telemetry", 0, list(range(n)), [now] * n, [None] * n, values))
+    return shadow.taken(), len(steps), result
+
+
+def test_what_late_data_judges_again_counts_once_in_a_trial(champion: Bundle, live: list[Recording]) -> None:
+    straight, n_straight, _ = judged_live(champion, live, {})
+    trial, n_steps, told = judged_live(champion, live, {7: 3, 11: 5})
+    assert any(event.data.reason == "late_data" for event in told.incidents)
+    assert (straight.steps, trial.steps) == (n_straight, n_steps)
+    assert 0.7 * straight.steps < trial.steps <= straight.steps  # what is judged in taking back is not counted at all
+    assert straight.agreement == 1.0
+    assert trial.agreement > 0.9
 
 
 def served(bundle: Bundle | None, beside: Beside, recordings: list[Recording]) -> Iterator[tuple[bytes, list[str]]]:

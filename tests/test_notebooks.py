@@ -87,3 +87,16 @@ def test_a_notebook_runs_from_top_to_bottom_with_other_parameters(path, tmp_path
 @pytest.mark.filterwarnings(KERNEL_WARNINGS)
 def test_a_notebook_runs_from_top_to_bottom_on_real_servers(path, machines, tmp_path):
     assert any(letter.isdigit() for letter in run(path, tmp_path, machines))
+
+
+@pytest.mark.filterwarnings(KERNEL_WARNINGS)
+def test_a_quiet_night_is_told_as_one(tmp_path):
+    (path,) = (path for path in NOTEBOOKS if path.stem.startswith("4_"))
+    (tmp_path / "night").mkdir()
+    for seed in range(2):
+        times = pd.date_range("2026-01-05", periods=1_200, freq="min", tz="UTC")
+        load = 40 + np.random.default_rng(seed).normal(size=len(times))
+        pd.DataFrame({"timestamp": times, "load": load}).to_parquet(tmp_path / "night" / f"web-{seed}.parquet")
+    told = run(path, tmp_path, {"SOURCE": str(tmp_path / "night")})
+    assert "**No incidents on 0 of 2 entities**" in told
+    assert "The closest to one was `web-" in told

@@ -1,6 +1,9 @@
 """Laws of the view bound to a metric set: what is missing is neutral, what is new is left to the series view."""
 
+import re
 from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import msgspec
 import naive
@@ -152,6 +155,36 @@ def test_a_swap_begins_windows_anew_and_replays_alike(bundle):
         return told, stream.digest()
 
     assert swapped([120]) == swapped([50, 120, 121, 122, 200])
+
+
+def test_a_swap_does_to_each_array_of_state_what_is_written(bundle):
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (`.*?`) \| (kept|anew) \|", page, re.MULTILINE)
+    says = [(pattern, what) for patterns, what in rows for pattern in re.findall(r"`(.*?)`", patterns)]
+    stream = PartitionStream(Plan(), "t", 0, bundle)
+    stream.step(part(telemetry(), slice(0, 120)))
+    stream.grid.forget()  # how far late data reaches back
+    before = {name: table.array.copy() for name, table in stream.image().tables.items()}
+    n = stream.catalog.n_series
+    stream.swap(replace(bundle, version="2"))
+    after = stream.image().tables
+    assert before.keys() == after.keys()
+    assert {name.partition(".")[0] for name in after} >= {"grid", "features", "scoring", "judge", "sets", "settled"}
+    for name, table in after.items():
+        (*_, (_, what)) = [one for one in says if fnmatchcase(name, one[0])]
+        assert (table.array[:n].tobytes() == before[name][:n].tobytes()) == (what == "kept"), name
+    assert np.isnan(after["sets.ring"].array).all()
+    told = [told_after(stream.image(), bundle) for bundle in (bundle, replace(bundle, sets={}))]
+    assert told[0][0] == told[1][0]  # of a window of three steps one is less than half
+    assert told[0][1:] != told[1][1:]
+
+
+def told_after(image, bundle):
+    """Scores of the records that are left where a bundle takes over."""
+    copies = {name: table._replace(array=table.array.copy()) for name, table in image.tables.items()}
+    stream = PartitionStream.of_image(replace(image, tables=copies), "t", 0, bundle)
+    stream.obey(Plan(publish_all_scores=True))
+    return [row.score for row in stream.step(part(telemetry(), slice(120, N_STEPS))).scores]
 
 
 def test_a_set_is_saved_and_read_to_the_bit_and_refused_when_it_answers_otherwise(trained, fitted, tmp_path):

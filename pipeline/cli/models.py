@@ -225,6 +225,9 @@ def ui(
 
     registry = _registry(loaded(config, overrides).settings)
     registry.aliases()
+    if registry.uri.startswith(("http://", "https://")):
+        typer.echo(f"the store is a server of its own, which has its pages at {registry.uri}")
+        return
     place = ["--backend-store-uri", registry.uri, "--host", "127.0.0.1", "--port", str(port)]
     subprocess.run([sys.executable, "-m", "mlflow", "ui", *place], check=False)
 

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from pipeline.names import MAX_NAME_CHARS, remembered
 
-__all__ = ["bounds_of", "unit_of"]
+__all__ = ["bounds_of", "unit_of", "unit_told"]
 
 # The last word that names a unit wins: http_request_duration_seconds_bucket, network.in.bytes, net_bytes_sent.
 _WORDS = {
@@ -65,6 +65,7 @@ _PATTERNS = (
     ("*[./]uptime", "s"),
     ("*[./]temperature-*", "Cel"),
 )
+MOST_UTILIZED = 1.5
 _LARGEST = {"ratio": 1.0, "%": 100.0}
 _NEVER_NEGATIVE = frozenset({"By", "%", "ratio", "bit", "Mbit/s"})
 
@@ -81,6 +82,14 @@ def unit_of(metric: str, sent: str = "") -> str:
     if sent:
         return "ratio" if told == "ratio" else sent
     return told or next((unit for pattern, unit in _PATTERNS if fnmatchcase(metric, pattern)), "")
+
+
+def unit_told(metric: str, unit: str, typical: float) -> str:
+    """The unit in which a metric is told: a utilization that is usually beyond 1.5 is a percentage, whoever sends it.
+
+    OpenTelemetry's is a share of 1; many others' goes to 100, and a table of either has no place for a unit.
+    """
+    return "%" if unit == "ratio" and typical > MOST_UTILIZED and "utilization" in metric.lower() else unit
 
 
 def bounds_of(unit: str, typical: float = 0.0) -> tuple[float, float]:

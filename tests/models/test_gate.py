@@ -67,7 +67,8 @@ def test_a_run_keeps_parameters_measures_pictures_and_the_signature(on_store, da
     client = mlflow.MlflowClient(on_store.registry.uri)
     version = on_store.registry.version("1")
     noted = client.get_run(version.run_id)
-    assert {"settings_hash", "data_digest", "data_first_ms", "detector", "foreshock"} <= noted.data.params.keys()
+    told = {"settings_hash", "data_digest", "data_first_ms", "detector", "foreshock", "python", "scikit-learn", "numba"}
+    assert told | {"feature_names", "feature_schema"} <= noted.data.params.keys()
     assert {"incidents_per_entity_week", "threshold_shift"} <= noted.data.metrics.keys()
     plots = {Path(one.path).name for one in client.list_artifacts(version.run_id, "plots")}
     assert plots == {"alert_budget.png", "scores.png", "calibration.png"}

@@ -114,6 +114,11 @@ def test_a_model_that_nobody_registered_has_no_aliases_until_somebody_does(
     assert other.aliases() == {"challenger": "1"}
 
 
+def test_a_store_that_is_a_server_has_pages_of_its_own(fleet: Fleet, commands_at: Any) -> None:
+    address = fleet[1].uri
+    assert f"has its pages at {address}" in commands_at(address)("models", "ui")
+
+
 def test_a_changed_password_is_found_out_at_the_next_look(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     door, seen, _ = fleet
     door.password = "old"
