@@ -118,7 +118,7 @@ class SampleBatch:
     def __len__(self) -> int:
         return len(self.series_id)
 
-    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> SampleBatch:
+    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64] | slice) -> SampleBatch:
         """The samples of the given rows, in the given order."""
         return SampleBatch(
             self.series_id[rows],

@@ -156,11 +156,11 @@ def _hand_over(room: Columns, rows: npt.NDArray[np.int32], wholes: Sequence[Dist
     n, before = int(room.used[ROWS]), len(out)
     out.append(
         SampleBatch(
-            series_id=room.series_id[:n],
-            time=room.time[:n],
-            value=room.value[:n],
-            kind=room.kind[:n],
-            start=room.start[:n],
+            series_id=room.series_id[:n].copy(),
+            time=room.time[:n].copy(),
+            value=room.value[:n].copy(),
+            kind=room.kind[:n].copy(),
+            start=room.start[:n].copy(),
             record=rows[room.record[:n]],
         )
     )

@@ -68,11 +68,13 @@ class SampleWriter:
         self.cadences: dict[str, float] = {}
         self.clocks: list[tuple[int, SourceClock]] = []
         self.distributions: list[Distribution] = []
+        self._parts: list[SampleBatch] = []
+        self._n_in_parts = 0
         self._series_id, self._time, self._value = array("i"), array("q"), array("d")
         self._kind, self._start, self._record = array("B"), array("q"), array("i")
 
     def __len__(self) -> int:
-        return len(self._time)
+        return self._n_in_parts + len(self._time)
 
     def series(self, identity: SeriesIdentity) -> int:
         """Dense id of the identity, -1 when refused.
@@ -146,13 +148,23 @@ class SampleWriter:
         return places
 
     def append(self, samples: SampleBatch) -> None:
-        """Append samples of known series with sane times."""
-        for name, column in self._columns():
-            column.frombytes(memoryview(getattr(samples, name)).cast("B"))
+        """Append samples of known series with sane times, whose arrays are left to the writer."""
+        self._gather()
+        self._parts.append(samples)
+        self._n_in_parts += len(samples)
 
     def since(self, first: int) -> SampleBatch:
         """Samples from row ``first`` on, as arrays."""
-        return SampleBatch(**{name: np.array(column[first:], column.typecode) for name, column in self._columns()})
+        self._gather()
+        found, at = list[SampleBatch](), self._n_in_parts
+        while self._parts and (at > first or not found):
+            part = self._parts[-1 - len(found)]
+            at -= len(part)
+            found.append(part if at >= first else part.take(slice(first - at, None)))
+        columns = [name for name, _ in COLUMNS]
+        if len(found) == 1:
+            return found[0]
+        return SampleBatch(**{name: np.concatenate([getattr(one, name) for one in found[::-1]]) for name in columns})
 
     def add_distribution(self, sample: int, total: float | None, unit: str, buckets: Buckets | None) -> None:
         """Note the whole of a histogram or summary point whose count is the sample at place ``sample``.
@@ -198,6 +210,14 @@ class SampleWriter:
     def batch(self) -> SampleBatch:
         """Everything collected so far, as arrays of shape (n_samples,)."""
         return self.since(0)
+
+    def _gather(self) -> None:
+        """Make a part of the samples that were added one by one."""
+        if len(self._time) or not self._parts:
+            self._n_in_parts += len(self._time)
+            self._parts.append(SampleBatch(**{name: np.array(column) for name, column in self._columns()}))
+            for _, column in self._columns():
+                del column[:]
 
     def _columns(self) -> Iterable[tuple[str, array]]:  # type: ignore[type-arg]
         return ((name, getattr(self, f"_{name}")) for name, _ in COLUMNS)

@@ -30,7 +30,7 @@ from pipeline.kernels.layout import (
 from pipeline.kernels.silence import CHECKED, FLOW, NOW, PAUSE_MS, RECORD_TIME, find_silent, hear, tick_clock
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _advance(g, s, t, trigger, horizon, out):
     """Let a sample's time move its entity's watermark, which may close cells, and settle the entity now and then."""
     e = g.whole[s, ENTITY]
@@ -46,7 +46,7 @@ def _advance(g, s, t, trigger, horizon, out):
         settle(g, e, t, out)
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _fill(g, s, t, start, x, trigger, horizon, out):
     """Put a sample into its cell, and into the log if it changed it."""
     if g.whole[s, STEP] == 0:
@@ -57,7 +57,7 @@ def _fill(g, s, t, start, x, trigger, horizon, out):
     return fate
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _take(g, sample, record, trigger, horizon, out):
     """Take one heard sample; returns what became of it, DEFERRED if its entity is to be replayed first."""
     s, t, start, x = sample
@@ -133,13 +133,13 @@ def push(g, n_entities, samples, limits, out):
     return ids.size
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _start(g, s, t, start_ns):
     """When the interval of a sample began, in ms as the log gives it back; of a gauge nobody asks."""
     return np.int64(0) if g.kinds[s] & TREATMENT == 0 else began(t, ago(t, start_ns // 1_000_000))
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _count(fate, i, out):
     if fate == DEFERRED:
         out.deferred[out.used[3]] = i
@@ -148,7 +148,7 @@ def _count(fate, i, out):
         out.counts[fate] += 1
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _look(g, n_entities, limits, trigger, out):
     """Look who is missed, if the partition clock has moved enough since the last look."""
     rhythms, least_ms, look_ms = limits

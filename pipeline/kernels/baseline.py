@@ -253,7 +253,7 @@ def _learn(row, x, residuals, gap, rows_a_day, adapt):
     row[N_ROWS] = n + 1.0
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _learn_season(b, i, row, when, observed, rows_a_day, adapt):
     """Let the hour of the day and of the week learn a judged row; ``observed`` is (value, usual value, miss)."""
     day, seen = b.day[i], b.seen[i]
@@ -273,7 +273,7 @@ def _begin(row, x):
     row[MID] = row[LOWER] = row[UPPER] = row[NEAR] = x
 
 
-@njit(**LEAN)
+@njit(**LEAN, forceinline=True)
 def take_up(b, i, row):
     """Lay the state of series ``i`` into the head of a row of 64 bit, float64[N_STATE or more]."""
     for j in range(N_EXACT):
@@ -282,7 +282,7 @@ def take_up(b, i, row):
         row[j] = b.scales[i, j - N_EXACT]
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def lay_down(b, i, row):
     """Keep a row that was worked on as the state of series ``i``."""
     for j in range(N_EXACT):
@@ -291,7 +291,7 @@ def lay_down(b, i, row):
         b.scales[i, j - N_EXACT] = min(max(row[j], -MOST_SCALE), MOST_SCALE)
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def judge_and_learn(b, i, row, cell, when, rows_a_day, adapt, out):
     """Judge one row of series ``i`` by what was known before it, then learn from it; parameters as in ``observe``.
 

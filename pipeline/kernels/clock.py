@@ -111,7 +111,7 @@ def learn_step(times, scratch):
     return best, (phase - half) % best
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _emit(g, s, gap, value, trigger, out):
     """Write the open cell of series s as a row: one wave further for each cell it closes on the same trigger."""
     e = g.whole[s, ENTITY]
@@ -136,7 +136,7 @@ def _emit(g, s, gap, value, trigger, out):
     g.entity[e, CLOSED_AT] = g.entity[e, WATERMARK]
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _cell_value(g, s):
     """Turn what a cell gathered into its value: last gauge, or a rate per second; NaN where it says nothing."""
     treatment = g.kinds[s] & TREATMENT
@@ -150,7 +150,7 @@ def _cell_value(g, s):
     return g.part[s, INCREASE] / (elapsed / 1000.0)
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _close(g, s, trigger, out):
     """Close the open cell of series s."""
     value = _cell_value(g, s)
@@ -180,7 +180,7 @@ def close_due(g, e, watermark, trigger, out):
     g.entity[e, DUE] = due
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _gather(g, s, t, start, x):
     """Let one sample into the open cell of series s; returns what became of it."""
     treatment, last = g.kinds[s] & TREATMENT, g.whole[s, LAST]
@@ -213,7 +213,7 @@ def _gather(g, s, t, start, x):
     return REPLACED if filled else ON_GRID
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def place(g, s, t, start, x, trigger, out):
     """Put one sample of a series with a known step into its cell, closing an older open cell first."""
     cell = (t - g.whole[s, ORIGIN]) // g.whole[s, STEP]
@@ -285,7 +285,7 @@ def began(t, how_long):
     return np.int64(0 if how_long == UNSAID else 1 if how_long == LONG_AGO else np.int64(t) - np.int64(how_long))
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def insert(g, s, i, t, start, x, fate):
     """Write a sample into the log of its series as its i-th; there must be room."""
     for j in range(g.whole[s, LOGGED], i, -1):

@@ -54,7 +54,7 @@ from pipeline.kernels.layout import (
 )
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def write_down(g, s, t, start, x, fate):
     """Log a sample that went into its cell; of a gauge's samples in one cell only the last is needed."""
     n, first = g.whole[s, LOGGED], g.whole[s, SINCE_NEWER]

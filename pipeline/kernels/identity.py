@@ -52,19 +52,23 @@ def copy(data, first, last, table, at):
     n, key = last - first, table.key
     if at == NO_ROOM or at + n > key.size - 8:
         return NO_ROOM
-    for i in range(n):
-        key[np.uint64(at + i)] = data[np.uint64(first + i)]
+    if last + 8 > data.size:
+        for i in range(n):
+            key[np.uint64(at + i)] = data[np.uint64(first + i)]
+        return at + n
+    for i in range(0, n, 8):  # eight bytes are one move; what is too much is overwritten, or cut off by `finish`
+        for k in range(8):
+            key[np.uint64(at + i + k)] = data[np.uint64(first + i + k)]
     return at + n
 
 
 @njit(**LEAN, forceinline=True)
 def finish(table, at):
     """Fill the key's last word with zeros; returns its length in words."""
-    key = table.key
-    while at & 7:
-        key[np.uint64(at)] = 0
-        at += 1
-    return at >> 3
+    beyond = at & 7
+    if beyond:
+        table.scratch[np.uint64(at >> 3)] &= (np.uint64(1) << np.uint64(8 * beyond)) - np.uint64(1)
+    return (at + 7) >> 3
 
 
 @njit(**INNER, forceinline=True)

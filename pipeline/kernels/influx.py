@@ -119,7 +119,7 @@ def _time(data, start, end, record_ms):
     return ns, np.int64(at)
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _write_fields(data, at, end, time, key, stores):
     """Write a line's fields, of which the last one must end at ``end``; returns False where the judge is needed."""
     table, out, taught = stores
@@ -152,7 +152,7 @@ def _write_fields(data, at, end, time, key, stores):
         at += 1
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def write_record(data, first, last, record_ms, table, out, taught):
     """Write one record, line by line; returns False where the judge is needed."""
     while first < last:

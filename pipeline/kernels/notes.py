@@ -13,7 +13,7 @@ from pipeline.kernels.layout import INNER, LEAN
 from pipeline.kernels.season import MOST_SLOT_ROWS
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def note(b, i, n, slot, hour):
     """Note what the n-th row of series ``i`` may change: a slot of the day, and the hour that it may leave."""
     n_notes = b.note_at.shape[1]

@@ -81,7 +81,7 @@ def _kind_of(data, first, last, shape):
     return kind if shape == SUM else kind | OF_HISTOGRAM
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _write_metric(data, first, last, scope, table, out, taught):
     """Write the points of one metric, found by its name, unit, shape and all else that is not a point."""
     shape, begin, end, at = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
@@ -124,7 +124,7 @@ def _write_metric(data, first, last, scope, table, out, taught):
     return kind >= 0
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def write_record(data, first, last, table, out, taught):
     """Write one record: its resources, their scopes, their metrics; returns False where the judge is needed."""
     while first < last:

@@ -177,7 +177,7 @@ def _object(data, at, end, table, out):
             return n, time, bits, np.int64(ODD)
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def write_record(data, at, last, table, out, taught):
     """Write one record: an object, an array of them, or lines; returns False where the judge is needed."""
     at = _after_lines(data, at, last)

@@ -25,7 +25,7 @@ NOTICE_ENTITY, NOTICE_WHAT, NOTICE_TIME, NOTICE_TRIGGER, NOTICE_CLOCK, N_NOTICE_
 PAUSE_MS = 15_000
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def tick_clock(g, e, t, slowest):
     """Advance the partition clock: the second-newest entity's time, so that one fast clock moves nobody else.
 
@@ -57,7 +57,7 @@ def _notice(g, e, what, time, trigger, out):
     out.used[1] += 1
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def hear(g, e, t, trigger, out):
     """Note that entity e spoke, and for its service, if it comes and goes."""
     _hear(g, e, t, trigger, out)
@@ -67,7 +67,7 @@ def hear(g, e, t, trigger, out):
         _hear(g, service, t, trigger, out)
 
 
-@njit(**INNER)
+@njit(**INNER, forceinline=True)
 def _hear(g, e, t, trigger, out):
     """Note that entity e spoke, and learn how long it usually pauses: its longest recent pause, slowly forgotten."""
     pause = g.clock[NOW] - g.ears[e, HEARD]
