@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from models.drift import MOVED, stability_index
+from models.drift import MOVED, histogram, stability_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,25 +65,17 @@ def reliability_figure(held: Held) -> Figure:
     return figure
 
 
-def drift_figure(champion: Card, challenger: Card) -> Figure:
-    """Population stability index of each feature, this training's rows against the champion's."""
-    figure, axis = _panel("population stability index against the champion's training", "")
-    for entity_class in sorted(set(champion.reference) & set(challenger.reference)):
-        if champion.reference[entity_class].shape == challenger.reference[entity_class].shape:
-            moved = _moved(champion, challenger, entity_class)
-            axis.barh([f"{entity_class}: {name}" for name in challenger.feature_names], moved)
-    axis.axvline(MOVED, color="#c0392b", linestyle="--")
+def drift_figure(champion: Card, later: Mapping[str, Floats]) -> Figure:
+    """Population stability index of each feature: rows of this training by entity class, in the champion's bins."""
+    figure, axis = _panel("population stability index against the champion's training", "entity class and feature")
+    for entity_class in sorted(set(champion.reference) & set(later)):
+        edges, reference = champion.edges[entity_class], champion.reference[entity_class]
+        if later[entity_class].shape[1] == len(edges):
+            moved = stability_index(reference, histogram(later[entity_class], edges))
+            axis.barh([f"{entity_class}: {name}" for name in champion.feature_names], moved, color="#5d6d7e")
+    axis.axvline(MOVED, color="#c0392b", linestyle="--", label="moved")
+    axis.legend(frameon=False)
     return figure
-
-
-def _moved(champion: Card, challenger: Card, entity_class: str) -> Floats:
-    """Both as shares in the champion's bins: where the challenger's decile edges fall among them."""
-    shares = np.zeros_like(champion.reference[entity_class])
-    for j, (inner, other) in enumerate(zip(champion.edges[entity_class], challenger.edges[entity_class], strict=True)):
-        grid = np.linspace(0, 1, len(other) + 2)[1:-1]
-        below = np.interp(inner, other, grid, left=0.0, right=1.0)
-        shares[j] = np.diff(np.concatenate([[0.0], below, [1.0]]))
-    return stability_index(champion.reference[entity_class], np.maximum(shares, 0.0))
 
 
 def _panel(x: str, y: str) -> tuple[Figure, Axes]:

@@ -103,7 +103,7 @@ def _noted(registry: Registry, made: Trained) -> Noted:
         "calibration": reliability_figure(made.learned.held),
     }
     if champion is not None and champion.card.reference:
-        figures["feature_drift"] = drift_figure(champion.card, made.bundle.card)
+        figures["feature_drift"] = drift_figure(champion.card, made.learned.later)
     return Noted({"detector": made.bundle.card.detector}, made.measures, {"alert_budget": made.budget}, figures)
 
 

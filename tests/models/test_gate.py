@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from models.card import Card
+from models.drift import MOVED, histogram, quantile_edges
 from models.errors import ModelError
 from models.gate import Rule
+from models.plots import drift_figure
 from pipeline.simulate.fleet import Fleet
 from pipeline.simulate.labels import write_labels
 from pipeline.simulate.records import wide_table
@@ -49,6 +53,11 @@ def test_what_was_trained_serves_after_a_comparison_and_not_before(on_store, dat
     on_store(
         "train", "--data", data / "past", "--detector", "kmeans", "--set", "detection.alert_budget_per_entity_week=0.01"
     )
+    import mlflow
+
+    run = on_store.registry.version("2").run_id
+    plots = {Path(one.path).name for one in mlflow.MlflowClient(on_store.registry.uri).list_artifacts(run, "plots")}
+    assert "feature_drift.png" in plots  # against the champion's training
     stale = on_store("models", "promote", "2", status=3)
     assert "never compared" in stale
     on_store("models", "compare", "champion", "2", *over)
@@ -88,6 +97,18 @@ def test_the_newest_stretch_of_files_is_counted_from_their_end(on_store, data):
     assert told["facts"]["samples"] == (N_STEPS - 600) * 12
     both = on_store("train", "--data", data / "past", "--since", since, "--last", "12h", status=2)
     assert "name one of them" in both
+
+
+def test_the_drift_that_is_drawn_is_that_of_the_rows():
+    rng = np.random.default_rng(4)
+    rows = np.column_stack([rng.normal(size=4_000), np.zeros(4_000), rng.random(4_000)])
+    edges = quantile_edges(rows)
+    card = Card(feature_names=("a", "b", "c"), edges={"host": edges}, reference={"host": histogram(rows, edges)})
+    later = np.column_stack([rng.normal(size=4_000), np.zeros(4_000), 2 * rng.random(4_000)])
+    drawn = [bar.get_width() for bar in drift_figure(card, {"host": later, "switch": later}).axes[0].patches]
+    assert len(drawn) == 3
+    assert max(drawn[:2]) < 0.02
+    assert drawn[2] > MOVED
 
 
 def test_a_rule_on_paper_is_the_rule_in_the_code():
