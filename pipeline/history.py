@@ -143,7 +143,7 @@ class History:
     def common(self, rows: Floats) -> Floats:
         """The median calibration of entities, as of one that has not seen a step: it has a tail, and earns its own."""
         pooled: Floats = np.median(rows, axis=0)
-        pooled[[k.SMOOTH, k.N_STEPS]] = 0.0
+        pooled[[k.UNREST, k.N_STEPS]] = 0.0
         pooled[k.VISIT :] = 0.0
         return pooled
 

@@ -31,10 +31,9 @@ STEPS_A_RUN = 100.0
 DIGITS = 9
 # no incident is made of what happens every other hour of a quiet fleet
 LEAST_THRESHOLD = 0.02
-# weights of the views in the energy, in the order of ``kernels.energy.excess``
-VIEWS = (2.0, 0.5, 1.0, 0.5, 1.0, 0.5, 0.25, 1.0, 0.25)
-# share of its range within which a series' step counts as one scale at least
-LEAST_REACH = 0.03
+# weights in the energy of the views, in the order of ``kernels.energy.excess``, and of a trained detector of windows
+VIEWS = (2.0, 0.5, 1.0, 0.5, 1.0, 0.5, 0.4, 1.0, 0.25)
+WINDOW_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Scoring:
         """Let another bundle serve from the next wave on; what entities have earned of calibration is kept."""
         self._bundle = bundle if bundle is not None and bundle.has_detector else None
         self._shift = 0.0 if bundle is None else bundle.threshold_shift
-        self._weights = np.array([*VIEWS, 1.0 if self._bundle else 0.0])
+        self._weights = np.array([*VIEWS, 1.0 if self._bundle else 0.0, WINDOW_WEIGHT])
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
@@ -157,7 +156,7 @@ def _contribution(features: Floats) -> Floats:
 
     A step of a small share of the range shown so far carries little blame, however still the series was before.
     """
-    step = np.minimum(np.abs(features[:, b.INNOVATION]), np.abs(features[:, b.REACH]) / LEAST_REACH)
+    step = np.minimum(np.abs(features[:, b.INNOVATION]), np.abs(features[:, b.REACH]) / k.LEAST_REACH)
     stuck = k.STILL_SCALES * np.maximum(features[:, b.FLAT] - 1.0, 0.0)
     blame: Floats = step + 0.3 * np.abs(features[:, b.LEVEL]) + stuck
     return blame

@@ -87,8 +87,9 @@ def borders(values):
 
 def excess(features):
     """Excess of each view over its dead zone, of the distance beyond the borders, of stillness, and of a shift."""
-    views = ((0, 4), (1, 3), (2, 4), (3, 3), (4, 3), (4, 6))
+    views = ((1, 3), (2, 4), (3, 3), (4, 3), (4, 6))
     return [
+        min(max(min(abs(features[0]), abs(features[8]) / 0.02) - 4, 0), 50),
         *(min(max(abs(features[column]) - zone, 0), 50) for column, zone in views),
         min(10 * abs(features[5]), 500),
         min(max(10 * (features[7] - 1), 0), 50),
@@ -221,12 +222,15 @@ def scores(steps, weights, pace, warm_up=30):
 
     What a series said last is kept in 32 bit.
     """
-    out, smooth, energies = [], 0.0, []
+    out, unrest, lasting, energies = [], 0.0, np.zeros((2, 9)), []
     for n, features in enumerate(steps):
         means = np.array([excess(row) for row in features], np.float32).astype(float).mean(axis=0)
-        energy = sum(w * math.log1p(mean) for w, mean in zip(weights, means, strict=False))
-        smooth += max(1 - 0.5 ** (1 / 7), 1 / (n + 2)) * (energy - smooth)
-        energy += 6 * smooth
+        lasting += max(1 - 0.5 ** (1 / 7), 1 / (n + 2)) * (np.array([means, np.log1p(means)]) - lasting)
+        views = np.log1p(means) + 3 * np.log1p(lasting[0]) + 3 * lasting[1]
+        share = 1 / len(features)
+        energy = weights[:9] @ (share * views + (1 - share) * 1.1 * np.sqrt(views))
+        unrest += max(1 - 0.5 ** (1 / 720), 1 / (n + 2)) * (energy - unrest)
+        energy += 0.3 * unrest
         out.append(min(decades(learned_tail(energies, pace), energy, pace) / 12, 1))
         if n >= warm_up:
             energies.append(energy)

@@ -88,7 +88,7 @@ def test_an_entity_never_seen_begins_with_what_its_class_has_in_common(trained):
     assert new is not None
     assert known[k.N_STEPS] > 1000
     median = np.median(list(bundle.entities.values()), axis=0)
-    median[[k.SMOOTH, k.N_STEPS]] = 0.0
+    median[[k.UNREST, k.N_STEPS]] = 0.0
     median[k.VISIT :] = 0.0  # habits are each entity's own
     assert new.tolist() == median.tolist()
     assert (new > 0).any()

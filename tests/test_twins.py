@@ -81,7 +81,7 @@ def test_scores_are_the_naive_ones(kind):
     values = DATA[kind].copy()
     values[150:154] += 60.0
     stream, seen = stream_of(values)
-    weights = stream.judge.scoring._weights.tolist()
+    weights = stream.judge.scoring._weights
     assert len(seen) > 200
     expected = naive.scores([features for features, _ in seen], weights, energy.SLOW_PACE)
     np.testing.assert_allclose([score for _, score in seen], expected, atol=2e-9)

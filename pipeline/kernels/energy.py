@@ -1,9 +1,12 @@
 """From the features of an entity's series to one smoothed energy, its tail probability and its threshold.
 
-The energy of an entity is a sum of logarithms of mean excesses, so that many small misses and one large one both
-count, and metrics that come or go change it little. Two tails judge it. The slow one, which a fault of days hardly
-teaches, makes the score, so that scores of different weeks and entities can be ranked. The quick one, which knows
-what the last week or two were like, says which energy the alert budget allows; that energy's score is the threshold.
+A view of an entity is the mean excess of its series, in logarithms, so that many small misses and one large one both
+count, and metrics that come or go change it little; what lasts counts for more, by running means. The energy of an
+entity is the sum of its views. Of one series each counts by its size; the more series there are, the more by its square
+root, so that what several views agree on is more than what one of them shouts. After hours of trouble it stays a little
+higher. Two tails judge it. The slow one, which a fault of days hardly teaches, makes the score, so that scores of
+different weeks and entities can be ranked. The quick one, which knows what the last week or two were like, says which
+energy the alert budget allows; that energy's score is the threshold.
 
 Where the score was over it at the same time of the days before, and soon under it again, the threshold is a little
 higher: a backup that runs every night, a little sooner or later, is a habit, but one that is far out of the common is
@@ -16,27 +19,32 @@ import numpy as np
 from numba import njit
 
 from pipeline.kernels import tail as t
-from pipeline.kernels.baseline import BEYOND, DAY_LEVEL, FLAT, INNOVATION, LEVEL, SEASONAL, SHIFT, SHORT
+from pipeline.kernels.baseline import BEYOND, DAY_LEVEL, FLAT, INNOVATION, LEVEL, REACH, SEASONAL, SHIFT, SHORT
 from pipeline.kernels.layout import INNER
 from pipeline.kernels.season import N_SLOTS
 
 N_EXCESS = 10
 MODEL_EXCESS = 9
+# what an energy is made of: the mean excesses of an entity's series, and the excess of its window
+N_PARTS, WINDOW = N_EXCESS + 1, N_EXCESS
 # a band's width beyond the borders weighs like ten scales
 BAND_SCALES = 10.0
 # and so does a run of equal values as long again as is usual
 STILL_SCALES = 10.0
 EXCESS_CAP = 50.0
-# of a detector of whole windows, beside the views of the series
-WINDOW_WEIGHT = 0.5
-# columns of the entity state; SLOW and QUICK start a tail's columns
-SMOOTH, N_STEPS, SLOW = range(3)
+# share of its range within which a series' step counts as one scale at least: less is no news, however still it was
+LEAST_REACH = 0.02
+# columns of the entity state; SLOW and QUICK start a tail's columns, MEANS and LOG_MEANS the running means of the parts
+# and of their logarithms
+UNREST, N_STEPS, SLOW = range(3)
 QUICK = SLOW + t.N_TAIL
 JUDGED_AT = QUICK + t.N_TAIL
 # the slot of the day that is visited and the one before it (from 1, 0: none), the most over the threshold in each,
 # and for how many slots in a row there was any
 VISIT = JUDGED_AT + 1
-VISIT_MOST, LEFT, LEFT_MOST, RUN, N_ENERGY_STATE = range(VISIT + 1, VISIT + 6)
+VISIT_MOST, LEFT, LEFT_MOST, RUN, MEANS = range(VISIT + 1, VISIT + 6)
+LOG_MEANS = MEANS + N_PARTS
+N_ENERGY_STATE = LOG_MEANS + N_PARTS
 # a habit is learned and lost by so much a day, allows so many times itself, lasts no longer than so many slots, and
 # raises the threshold to so many times itself at most
 HABIT_UP, HABIT_DOWN, HABIT_ALLOWS, LONGEST_HABIT, HABIT_MOST = 0.6, 0.4, 1.5, 16.0, 1.2
@@ -44,8 +52,11 @@ HABIT_UP, HABIT_DOWN, HABIT_ALLOWS, LONGEST_HABIT, HABIT_MOST = 0.6, 0.4, 1.5, 1
 WARM_UP_STEPS = 30
 SLOW_PACE = t.Pace(0.02, 0.0001, 1.0 / 5_000.0, 1_000.0, 6.0, 5.0, 50.0, 0.15)
 QUICK_PACE = t.Pace(0.05, 0.003, 1.0 / 500.0, 100.0, 6.0, 5.0, 50.0, 0.3)
-# the finished energy is energy + SMOOTH_WEIGHT x its EW mean with a half-life of seven steps
-SMOOTHING, SMOOTH_WEIGHT = 1.0 - 0.5 ** (1.0 / 7.0), 6.0
+# running means of parts have a half-life of seven steps, and count so many times what a part is now; the square root of
+# a view counts so many times
+SMOOTHING, SMOOTH_WEIGHT, ROOT_WEIGHT = 1.0 - 0.5 ** (1.0 / 7.0), 3.0, 1.1
+# that of the energy has half a day of minutes, and counts for so much
+UNREST_RATE, UNREST_WEIGHT = 1.0 - 0.5 ** (1.0 / 720.0), 0.3
 
 
 @njit(cache=True)
@@ -61,7 +72,7 @@ def excess(features, out):
     """
     for i in range(features.shape[0]):
         f = features[i]
-        out[i, 0] = min(max(abs(f[INNOVATION]) - 4.0, 0.0), EXCESS_CAP)
+        out[i, 0] = min(max(min(abs(f[INNOVATION]), abs(f[REACH]) / LEAST_REACH) - 4.0, 0.0), EXCESS_CAP)
         out[i, 1] = min(max(abs(f[SHORT]) - 3.0, 0.0), EXCESS_CAP)
         out[i, 2] = min(max(abs(f[LEVEL]) - 4.0, 0.0), EXCESS_CAP)
         out[i, 3] = min(max(abs(f[DAY_LEVEL]) - 3.0, 0.0), EXCESS_CAP)
@@ -119,7 +130,7 @@ def learn_habit(row, habits, slot, decades, is_over):
 
 @njit(**INNER)
 def _mean_excess(e, now, grid, said, out):
-    """Mean of what the series of an entity said last, of those that are not overdue."""
+    """Mean of what the series of an entity said last, of those that are not overdue; returns how many these are."""
     _, next_series, steps, first_series = grid
     latest, said_at = said
     for j in range(N_EXCESS):
@@ -132,8 +143,26 @@ def _mean_excess(e, now, grid, said, out):
                 out[j] += latest[s, j]
             n += 1
         s = next_series[s]
+    n = max(n, 1)
     for j in range(N_EXCESS):
-        out[j] /= max(n, 1)
+        out[j] /= n
+    return n
+
+
+@njit(**INNER)
+def _energy(row, parts, weights, n_series):
+    """The energy of a step: the views of ``n_series`` series, each by what it is now and what it was on the way."""
+    alone = 1.0 / n_series
+    least = 1.0 / (row[N_STEPS] + 2.0)
+    rate, energy = max(SMOOTHING, least), 0.0
+    for j in range(N_PARTS):
+        now = np.log1p(parts[j])
+        row[MEANS + j] += rate * (parts[j] - row[MEANS + j])
+        row[LOG_MEANS + j] += rate * (now - row[LOG_MEANS + j])
+        view = now + SMOOTH_WEIGHT * (row[LOG_MEANS + j] + np.log1p(row[MEANS + j]))
+        energy += weights[j] * (alone * view + (1.0 - alone) * ROOT_WEIGHT * np.sqrt(view))
+    row[UNREST] += max(UNREST_RATE, least) * (energy - row[UNREST])
+    return energy + UNREST_WEIGHT * row[UNREST]
 
 
 @njit(cache=True)
@@ -153,7 +182,7 @@ def combine(groups, grid, excesses, said, weights, states, out):
     excesses : float64[n, N_EXCESS]
     said : tuple of arrays
         (last excesses of each series float32[n_series, N_EXCESS], and when int64[n_series]).
-    weights : float64[N_EXCESS]
+    weights : float64[N_PARTS]
     states : tuple of arrays
         (float64[n_entities, N_ENERGY_STATE], habits float32[n_entities, N_SLOTS]).
     out : float64[m, 2]
@@ -161,7 +190,7 @@ def combine(groups, grid, excesses, said, weights, states, out):
     """
     series, times, waited, bounds, adapt, wanted, window, slots = groups
     state, habits = states
-    mean = np.empty(N_EXCESS)
+    mean = np.empty(N_PARTS)
     for i in range(bounds.size - 1):
         now, fresh = times[bounds[i]], False
         for row in range(bounds[i], bounds[i + 1]):
@@ -175,13 +204,10 @@ def combine(groups, grid, excesses, said, weights, states, out):
             out[i, 0] = out[i, 1] = np.nan
             continue
         state[e, JUDGED_AT] = now
-        _mean_excess(e, now, grid, said, mean)
-        energy = WINDOW_WEIGHT * np.log1p(window[i])
-        for j in range(N_EXCESS):
-            energy += weights[j] * np.log1p(mean[j])
+        n_series = _mean_excess(e, now, grid, said, mean)
+        mean[WINDOW] = window[i]
         row = state[e]
-        row[SMOOTH] += max(SMOOTHING, 1.0 / (row[N_STEPS] + 2.0)) * (energy - row[SMOOTH])
-        energy += SMOOTH_WEIGHT * row[SMOOTH]
+        energy = _energy(row, mean, weights, n_series)
         decades, allowed = verdict(row, energy, wanted[i])
         out[i, 0], out[i, 1] = decades, bent(allowed, habit(habits[e], slots[i]))
         warm = row[N_STEPS] >= WARM_UP_STEPS
