@@ -73,12 +73,16 @@ class Catalog:
         (entity, class) by entity id.
     refused_series
         How often an unknown identity met a full quota.
+    derives
+        Whether series that follow from histograms are met with them: in the order of records, however they were polled.
     """
 
     def __init__(self, max_series: int = 200_000) -> None:
         self.max_series = max_series
         self.entity_of = array("i")
         self.refused_series = 0
+        self.derives = False
+        self._derived: dict[tuple[int, str], int] = {}
         self._series, self._entity = Lines(), Lines()
         self.identities = Named(self._series, self._identity)
         self.entities = Named(self._entity, _entity)
@@ -132,6 +136,19 @@ class Catalog:
     def entity_id(self, entity: str, entity_class: str) -> int:
         """Dense id of the entity, new ones at the end."""
         return self._entity.add(_encode((entity, entity_class)))
+
+    def derived_id(self, count: int, part: str, unit: str) -> int:
+        """Dense id of a series that follows from a histogram's series of counts: its mean, or a quantile of it."""
+        found = self._derived.get((count, part))
+        if found is None:
+            whole = self.identities[count]
+            base, sign = whole.metric[: -len("count") - 1], whole.metric[-len("count") - 1]
+            labels = whole.labels if part == "mean" else tuple(sorted((*whole.labels, ("estimate", "buckets"))))
+            metric = f"{base}{sign}{part}"
+            found = self.series_id(SeriesIdentity(whole.entity, whole.entity_class, metric, labels, unit))
+            if found >= 0:
+                self._derived[count, part] = found
+        return found
 
     def written(self) -> bytes:
         """Everything known, a line an entity and then a line a series, each in the order of their ids."""

@@ -60,12 +60,12 @@ class Meaning:
 
     def __init__(self, catalog: Catalog, horizon: int = 0) -> None:
         self._catalog = catalog
+        catalog.derives = True
         self.points = Points(horizon)
         self._aside = np.zeros(0, bool)
         self._part = np.zeros(0, bool)
         self._never_negative = np.zeros(0, bool)
         self._families: dict[SeriesIdentity, list[int]] = {}
-        self._derived: dict[tuple[int, str], int] = {}
         self._adopt()
 
     def watch(self, samples: SampleBatch, distributions: Sequence[Distribution]) -> Watched:
@@ -97,22 +97,9 @@ class Meaning:
                 if told.get(name) != holds.get(name):
                     at, value = (after or sent).time_ns, holds.get(name, np.nan)
                     mark = kind if name in holds else kind | Origin.REVOKED
-                    rows.append((self._series(series, name, one.unit), at, value, mark, 0, int(samples.record[row])))
+                    row_of = self._catalog.derived_id(series, name, one.unit)
+                    rows.append((row_of, at, value, mark, 0, int(samples.record[row])))
         return rows
-
-    def _series(self, count: int, name: str, unit: str) -> int:
-        """Series of a derived name, -1 where the quota is full."""
-        found = self._derived.get((count, name))
-        if found is None:
-            whole = self._catalog.identities[count]
-            base, sign = whole.metric[: -len("count") - 1], whole.metric[-len("count") - 1]
-            labels = whole.labels if name == "mean" else tuple(sorted((*whole.labels, ("estimate", "buckets"))))
-            found = self._catalog.series_id(
-                SeriesIdentity(whole.entity, whole.entity_class, f"{base}{sign}{name}", labels, unit)
-            )
-            if found >= 0:
-                self._derived[count, name] = found
-        return found
 
     def _adopt(self) -> None:
         """Learn of the series that the catalog has met since."""
@@ -144,7 +131,7 @@ def _told_of(interval: Past | None) -> dict[str, float]:
         return {}
     found: dict[str, float | None] = {} if interval.total is None else {"mean": interval.total / interval.count}
     if interval.buckets is not None:
-        found |= {f"p{share * 100:g}": quantile(interval.buckets, share) for share in QUANTILES}
+        found |= {name: quantile(interval.buckets, share) for name, share in QUANTILES.items()}
     return {name: value for name, value in found.items() if value is not None and np.isfinite(value)}
 
 

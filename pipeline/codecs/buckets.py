@@ -25,7 +25,7 @@ __all__ = [
     "rebucketed",
 ]
 
-QUANTILES = (0.5, 0.95, 0.99)
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _MOST_BUCKETS = 512
 _MOST_BETWEEN = 5  # buckets around those of an exponential histogram: beyond both ends, zeros, and between the sides
 _TINY = 1e-300
@@ -58,6 +58,11 @@ class Distribution(NamedTuple):
     total: float | None
     unit: str
     buckets: Buckets | None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of what it can tell: its mean, its quantiles."""
+        return (*(() if self.total is None else ("mean",)), *(() if self.buckets is None else QUANTILES))
 
 
 def explicit(bounds: Sequence[float], counts: Sequence[float]) -> Buckets | None:

@@ -172,7 +172,12 @@ class SampleWriter:
         A count that was not appended (refused, rejected) has no place, and nothing is noted.
         """
         if sample < len(self):
-            self.distributions.append(Distribution(sample, total, unit, buckets))
+            one = Distribution(sample, total, unit, buckets)
+            self.distributions.append(one)
+            if self.catalog.derives:
+                series = self._series_at(sample)
+                for part in one.parts:
+                    self.catalog.derived_id(series, part, unit)
 
     def tell_clock(self, clock: SourceClock) -> None:
         """Note what the current record says of how far its source has come."""
@@ -210,6 +215,15 @@ class SampleWriter:
     def batch(self) -> SampleBatch:
         """Everything collected so far, as arrays of shape (n_samples,)."""
         return self.since(0)
+
+    def _series_at(self, sample: int) -> int:
+        at, parts = self._n_in_parts, reversed(self._parts)
+        if sample >= at:
+            return int(self._series_id[sample - at])
+        while sample < at:
+            part = next(parts)
+            at -= len(part)
+        return int(part.series_id[sample - at])
 
     def _gather(self) -> None:
         """Make a part of the samples that were added one by one."""
