@@ -72,6 +72,16 @@ def test_mutated_captures_give_the_samples_of_the_official_library(seed: int) ->
     assert_same("otlp-proto", mutants, catalogs)
 
 
+def test_the_same_series_in_another_order_keep_their_ids_and_need_no_judge(judged: list[bytes]) -> None:
+    catalog, points = Catalog(), [("m", {"cpu": str(number)}, float(number)) for number in range(9)]
+    decode(records_of([message(*points)]), catalog)
+    told = len(judged)
+    for order in (points[::-1], points[4:] + points[:4], points[::2]):
+        found = decode(records_of([message(*order)] * 2), catalog)
+        assert found.samples.series_id.tolist() == [int(value) for *_, value in order] * 2
+    assert len(judged) == told
+
+
 def test_a_known_series_needs_no_judge_and_a_new_one_does_once(judged: list[bytes]) -> None:
     catalog = Catalog()
     first, second = message(("m", {"cpu": "0"}, 1.0)), message(("m", {"cpu": "0"}, 2.0), ("m", {"cpu": "1"}, 3.0))

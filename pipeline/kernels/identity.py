@@ -23,7 +23,8 @@ __all__ = ["NO_ENTRY", "NO_ROOM", "ROOT", "SCRATCH_WORDS", "Identities", "Table"
 ROOT, NO_ENTRY, NO_ROOM = -1, -1, -1
 LOWEST = -8  # roots of other formats lie between: equal bytes of two formats are two keys
 SCRATCH_WORDS = 8192  # longest key, in words of eight bytes
-ENTRIES, WORDS, FULL = range(3)  # of ``used``
+# of ``used``; the entry after the one found last is looked at first, for senders name their series in one order
+ENTRIES, WORDS, FULL, NEXT, N_USED = range(5)
 SPREAD, MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 ROTATION = np.uint64(32)
 
@@ -81,21 +82,32 @@ def _hash_of(table, parent, n_words):
     return h * SPREAD
 
 
+@njit(**INNER, forceinline=True)
+def _is_key(table, entry, h, parent, n_words):
+    """Whether an entry's parent and bytes are those of the key, whose hash is ``h``."""
+    if table.hash[entry] != h or table.parent[entry] != parent or table.length[entry] != n_words:
+        return False
+    start, differing = np.uint64(table.start[entry]), np.uint64(0)
+    for i in range(n_words):
+        differing |= table.arena[start + np.uint64(i)] ^ table.scratch[np.uint64(i)]
+    return differing == np.uint64(0)
+
+
 @njit(**LEAN, forceinline=True)
 def lookup(table, parent, n_words):
     """Find the entry whose parent and bytes are those of the key; NO_ENTRY where there is none."""
     h = _hash_of(table, parent, n_words)
-    slots, hashes, words, arena = table.slots, table.hash, table.scratch, table.arena
-    mask = np.uint64(slots.size - 1)
+    guess = table.used[NEXT]
+    if guess < table.used[ENTRIES] and _is_key(table, np.uint64(guess), h, parent, n_words):
+        table.used[NEXT] = guess + 1
+        return guess
+    slots, mask = table.slots, np.uint64(table.slots.size - 1)
     slot = (h >> ROTATION) & mask
     while slots[slot]:
-        entry = np.uint64(slots[slot] - 1)
-        if hashes[entry] == h and table.parent[entry] == parent and table.length[entry] == n_words:
-            start, differing = np.uint64(table.start[entry]), np.uint64(0)
-            for i in range(n_words):
-                differing |= arena[start + np.uint64(i)] ^ words[np.uint64(i)]
-            if differing == np.uint64(0):
-                return np.int64(entry)
+        entry = np.int64(slots[slot]) - 1
+        if _is_key(table, np.uint64(entry), h, parent, n_words):
+            table.used[NEXT] = entry + 1
+            return entry
         slot = (slot + np.uint64(1)) & mask
     return np.int64(NO_ENTRY)
 
@@ -164,7 +176,7 @@ class Identities:
             length=np.zeros(1 << 9, np.int32),
             value=np.zeros(1 << 9, np.int32),
             arena=np.zeros(1 << 12, np.uint64),
-            used=np.zeros(3, np.int64),
+            used=np.zeros(N_USED, np.int64),
             key=scratch.view(np.uint8),
             scratch=scratch,
         )
