@@ -5,7 +5,7 @@ STAMP := .venv/.set-up
 MINUTES ?= 30
 SERIES ?= 100000
 
-.PHONY: help chaos soak restart demo picture setup test lint integration evaluate bench peers profile fuzz wire notebooks notebook clean
+.PHONY: help training chaos soak restart demo picture setup test lint integration evaluate bench peers profile fuzz wire notebooks notebook clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -59,6 +59,10 @@ evaluate: setup ## the accuracy table on the open data, beside plain baselines a
 bench: setup ## how fast: decoders, scorers, grid to incidents, end to end on a real broker, delays, starts (ten minutes)
 	@$(BIN)/python -m tests.benchmarks.speed
 	@$(BIN)/python -m tests.benchmarks.speed --readme >/dev/null
+
+training: setup ## what it takes to train a thousand hosts, alone and over two Dask workers (twenty minutes)
+	@$(BIN)/python tests/benchmarks/training.py
+	@$(BIN)/python tests/benchmarks/training.py --readme
 
 peers: setup ## the others beside foreshock on the same records, each in an environment of its own (minutes)
 	@$(BIN)/python -m tests.benchmarks.peers

@@ -85,6 +85,13 @@ def test_the_readme_shows_the_accuracy_that_was_measured(monkeypatch):
     assert set(results["sets"]) == {"cold", "kpi", "smd", "smd-test", "nab"}
 
 
+def test_the_readme_shows_the_training_that_was_measured():
+    from benchmarks import training
+
+    results = json.loads(training.RESULTS.read_text()) if training.RESULTS.exists() else {}
+    assert training.markdown(results) in (ROOT / "README.md").read_text()
+
+
 def test_the_readme_shows_the_speed_that_was_measured():
     from benchmarks.speed import table
 
