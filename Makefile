@@ -56,7 +56,7 @@ evaluate: setup ## the accuracy table on the open data, beside plain baselines a
 	@$(BIN)/python tests/benchmarks/accuracy.py --readme
 	@$(BIN)/python tests/benchmarks/behaviour.py --readme
 
-bench: setup ## how fast: decoders, scorers, grid to incidents, end to end on a real broker, delays, starts (ten minutes)
+bench: setup ## how fast: decoders, scorers, grid to incidents, end to end on a real broker, delays, starts (a quarter of an hour)
 	@$(BIN)/python -m tests.benchmarks.speed
 	@$(BIN)/python -m tests.benchmarks.speed --readme >/dev/null
 

@@ -53,7 +53,7 @@ class RekeyPlan:
     dialect: Dialect = DEFAULT
     max_series: int = 200_000
     max_future_ms: int = 3_600_000
-    max_poll_records: int = 5000
+    max_poll_records: int = 20_000
     poll_timeout_ms: int = 100
     idle_seconds: float = 30.0
     summary_every_seconds: float = 60.0

@@ -51,7 +51,7 @@ class JobPlan:
     start: str = "latest"
     history_ms: int = 86_400_000
     keyed_by_entity: bool = False
-    max_poll_records: int = 5000
+    max_poll_records: int = 20_000
     poll_timeout_ms: int = 100
     idle_seconds: float = 60.0
     summary_every_seconds: float = 60.0

@@ -88,7 +88,7 @@ class Source(Section):
     idle_seconds: float = Field(
         default=60.0, gt=0, description="A partition without records for so long is idle; its entities are missed then"
     )
-    max_poll_records: int = Field(default=5000, ge=1, le=100_000, description="Most records taken at a time")
+    max_poll_records: int = Field(default=20_000, ge=1, le=100_000, description="Most records taken at a time")
     poll_timeout_ms: int = Field(default=100, ge=1, le=10_000, description="How long one poll waits for records, in ms")
 
     @field_validator("start")

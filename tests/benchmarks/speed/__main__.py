@@ -2,9 +2,9 @@
 
 usage: python -m tests.benchmarks.speed [PART …] [--readme]      (``make bench``)
 
-Parts are kernels, partition, start, street and delay; without one all are run, within ten minutes on two idle cores.
-Results go to results.json beside this folder, with the hash of settings and detectors that the accuracy table shows;
-``--readme`` writes the README's table from that file and runs nothing.
+Parts are kernels, partition, start, street, processes and delay; without one all are run, in a quarter of an hour on
+two idle cores. Results go to results.json beside this folder, with the hash of settings and detectors that the accuracy
+table shows; ``--readme`` writes the README's table from that file and runs nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.settings import load
 from pipeline.stream import Plan
 from pipeline.warm import compile_kernels
-from tests.benchmarks.speed import delay, startup, street, table
+from tests.benchmarks.speed import delay, processes, startup, street, table
 from tests.benchmarks.speed.kernels import decoders, scorers
 from tests.benchmarks.speed.telemetry import Fleet
 
@@ -92,6 +92,15 @@ def end_to_end() -> Figures:
     return {"end to end": found}
 
 
+def by_processes() -> Figures:
+    """Two partitions worked off by one process, and by two."""
+    found: Figures = {}
+    for n_jobs in (1, 2):
+        runs = [processes.measure(n_jobs) for _ in range(RUNS)]
+        found[str(n_jobs)] = {key: _spread(run[key] for run in runs) for key in runs[0]}
+    return {"processes": found}
+
+
 def delays() -> Figures:
     """From a closed step to an incident that can be read, at 100,000 samples a second."""
     found: Figures = {}
@@ -107,6 +116,7 @@ PARTS: dict[str, Callable[[], Figures]] = {
     "partition": partition,
     "start": start,
     "street": end_to_end,
+    "processes": by_processes,
     "delay": delays,
 }
 

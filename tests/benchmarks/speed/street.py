@@ -45,17 +45,17 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def fill(bootstrap: str, topic: str, fleet: Fleet, n_steps: int, partitions: int = 1) -> int:
-    """Write so many steps that end now; returns the records of each partition."""
-    create({"bootstrap_servers": bootstrap}, topic, partitions, {})
+def fill(bootstrap: str, topic: str, fleet: Fleet, n_steps: int, end_ms: int | None = None) -> int:
+    """Write so many steps that end now, or earlier; returns how many records they are."""
+    create({"bootstrap_servers": bootstrap}, topic)
     writer = Writer({"bootstrap_servers": bootstrap})
-    begin = time.time_ns() // 1_000_000 - n_steps * STEP_MS
+    begin = (end_ms or time.time_ns() // 1_000_000) - n_steps * STEP_MS
     for step in range(n_steps):
         time_ms = begin + step * STEP_MS
-        for number, value in enumerate(fleet.records(step, time_ms)):
-            writer.write(topic, value, b"%d" % (number % partitions), time_ms)
+        for value in fleet.records(step, time_ms):
+            writer.write(topic, value, None, time_ms)
     writer.close(60.0)
-    return n_steps * fleet.n_records // partitions
+    return n_steps * fleet.n_records
 
 
 def throughput(
@@ -71,7 +71,7 @@ def throughput(
     with (
         tempfile.TemporaryDirectory() as folder,
         RunningJob(bootstrap, group, Path(folder, "log"), {**overrides, "state.folder": folder}) as job,
-        _standing(bootstrap, topic, group) as done,
+        standing(bootstrap, topic, group) as done,
     ):
         pids = (job.process.pid, broker_pid)
         _wait(lambda: done() >= FROM * n_records, job)
@@ -99,7 +99,7 @@ def bare_loop(bootstrap: str, topic: str, n_records: int) -> float:
 
 
 @contextmanager
-def _standing(bootstrap: str, topic: str, group: str) -> Iterator[Callable[[], int]]:
+def standing(bootstrap: str, topic: str, group: str) -> Iterator[Callable[[], int]]:
     """Asks how far the group has committed on its one partition."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
     try:
