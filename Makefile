@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.set-up
 MINUTES ?= 30
-SERIES ?= 100000
+SERIES ?= 100000 1000000
 
 .PHONY: help training chaos soak restart demo picture setup test lint integration evaluate bench peers profile fuzz wire notebooks notebook clean
 
@@ -47,8 +47,8 @@ chaos: setup ## over seventy seeded rounds of faults on real processes and a rea
 soak: setup ## half an hour at 50,000 samples a second with jobs that roll: nothing lost, no memory that grows (MINUTES=30)
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
-restart: setup ## how soon a killed job is back, and how long a snapshot holds up the hot path (minutes; SERIES=100000)
-	@$(BIN)/python -m tests.benchmarks.restart $(SERIES)
+restart: setup ## how soon a killed job is back, and how long a snapshot holds up the hot path (ten minutes; SERIES=100000)
+	@$(BIN)/python -m tests.benchmarks.restart $(SERIES) --readme
 
 evaluate: setup ## the accuracy table on the open data, beside plain baselines and published scores (minutes)
 	@$(BIN)/python tests/benchmarks/accuracy.py

@@ -1,12 +1,12 @@
 """How soon a job is back at work after SIGKILL, and how long a snapshot holds up the hot path.
 
-``python -m tests.benchmarks.restart 100000 1000000``: a real broker, a real job, so many series on four partitions.
+``python -m tests.benchmarks.restart 100000 1000000``: a real broker, a real job, so many series on four partitions; a
+snapshot of so many in one. With ``--readme`` the README's table is written anew.
 """
 
 import argparse
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,10 +27,21 @@ from pipeline.state.store import store_at
 from pipeline.stream import PartitionStream
 from pipeline.warm import compile_kernels
 from tests.benchmarks.fleet import Fleet
+from tests.benchmarks.speed.__main__ import ROOT, write_between
 
 N_PARTITIONS, N_STEPS, STEP_MS = 4, 12, 10_000
 PATIENCE_SECONDS = 400
-ROW = "{:>9,} series  {:44s} {:>8} s  {}"
+GOAL_SECONDS = {100_000: 10.0, 1_000_000: 30.0}
+BEGIN, END = "<!-- restart: made by make restart -->", "<!-- /restart -->"
+HEAD = ("| series | what | seconds | of CPU | goal |", "|---|---|---|---|---|")
+
+
+def row(n_series, what, seconds, cpu, goal=None):
+    """A line of the table, printed at once."""
+    met = "" if goal is None else f"≤ {goal:g} {'✓' if seconds <= goal else '✗'}"
+    line = f"| {n_series:,} | {what} | {seconds:.{1 if seconds > 2 else 3}f} | {cpu:.{1 if cpu > 2 else 3}f} | {met} |"
+    print(line, flush=True)
+    return line
 
 
 class Bench:
@@ -111,14 +122,14 @@ class Bench:
 
 
 def restart(n_series, words, settings):
-    """Print how long a restart took."""
+    """How long a restart took, as lines."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         broker = EmbeddedBroker(kafka_home(), folder / "kafka")
         try:
             first, every, cpu = Bench(broker.start(), n_series, folder, settings).run()
-            told = f"all partitions {every:.1f} s, {cpu:.1f} s of CPU"
-            print(ROW.format(n_series, f"SIGKILL to first commit, {words}", f"{first:.1f}", told), flush=True)
+            what = f"start after SIGKILL to first commit, {words} (all four partitions: {every:.1f})"
+            return [row(n_series, what, first, cpu, GOAL_SECONDS.get(n_series))]
         finally:
             broker.stop()
 
@@ -134,7 +145,7 @@ def step(stream, fleet, number, hosts=slice(None)):
 
 
 def stall(n_series):
-    """Print how long the loop waits for a snapshot of one partition with so many series, and how long loading takes.
+    """How long the loop waits for a snapshot of one partition with so many series, and loading takes, as lines.
 
     Each series brings a sample in ten seconds, a tenth of a second's worth between two looks; of each snapshot the
     longest wait counts, be it for a slice or for the end.
@@ -158,17 +169,16 @@ def stall(n_series):
             waits.append(longest)
             n_slices.append(n_waits)
         size = max(path.stat().st_size for path in Path(scratch).glob("*/*.state"))
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         found = snapshots.newest(Mark("t", 0, "life", 10**9, 0, 0))
         PartitionStream.of_image(found[1], "t", 0, None)
-        loading = time.perf_counter() - began
+        loading, cpu = time.perf_counter() - began, time.process_time() - cpu
         snapshots.close()
-    waits = waits[1:]  # the first only makes room, in the background
-    told = (
-        f"max {max(waits):.3f} s, of CPU {busiest:.3f}; {max(n_slices)} slices; {size / n_series:,.0f} bytes a series"
-    )
-    print(ROW.format(n_series, "the loop waits for a snapshot (p50)", f"{statistics.median(waits):.3f}", told))
-    print(ROW.format(n_series, "loading that snapshot", f"{loading:.1f}", ""), flush=True)
+    what = f"longest wait of the loop for a snapshot, in {max(n_slices)} slices, {size / n_series:,.0f} bytes a series"
+    return [
+        row(n_series, what, max(waits[1:]), busiest, 0.1),  # the first only makes room, in the background
+        row(n_series, "loading that snapshot", loading, cpu),
+    ]
 
 
 def main():
@@ -176,16 +186,20 @@ def main():
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("series", type=int, nargs="*", default=[100_000])
     asked.add_argument("--only", choices=["stall", "restart"])
+    asked.add_argument("--readme", action="store_true", help="write the README's table")
     given = asked.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped so too, it leaves nothing running
     compile_kernels(plan_of(load(None, []).settings))
-    print(f"on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    lines = [f"On {os.cpu_count()} cores; load when it began {os.getloadavg()[0]:.1f}.", "", *HEAD]
+    print("\n".join(lines), flush=True)
     for n_series in given.series:
         if given.only != "restart":
-            stall(n_series)
+            lines += stall(n_series)
         if given.only != "stall":
-            restart(n_series, "by default", {})
-            restart(n_series, "a static member", {"kafka.group_instance_id": "bench"})
+            lines += restart(n_series, "by default", {})
+            lines += restart(n_series, "a static member", {"kafka.group_instance_id": "bench"})
+    if given.readme:
+        write_between(ROOT / "README.md", BEGIN, END, "\n".join(lines))
 
 
 if __name__ == "__main__":
