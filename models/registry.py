@@ -59,6 +59,11 @@ class Version:
         """Whether it was taken out of use."""
         return self.tags.get(RETIRED) is not None
 
+    @property
+    def digest(self) -> str:
+        """What vouches for its files: equal bundles have equal ones; "" where none was noted."""
+        return self.tags.get("foreshock.sha256", "")
+
 
 class Registry:
     """All versions of one model at one address.
@@ -152,7 +157,7 @@ class Registry:
 
     def read(self, folder: Path, version: Version) -> Bundle:
         """Read fetched files; the digest that was registered vouches for them."""
-        bundle = files.load(folder, self.trusted_types, version.tags.get("foreshock.sha256", ""))
+        bundle = files.load(folder, self.trusted_types, version.digest)
         return replace(bundle, name=self.name, version=version.number)
 
     def save(self, bundle: Bundle, noted: Noted | None = None, alias: str = "", replace_holder: bool = False) -> str:

@@ -10,7 +10,7 @@ from pipeline.cli.histories import Dask, Data, Entities, Exclude, FromTopic, Las
 from pipeline.cli.options import AsJson, Bootstrap, Config, Set, loaded
 
 if TYPE_CHECKING:
-    from models.registry import Registry
+    from models.registry import Registry, Version
     from models.tracking import Noted
     from models.training import Trained
     from pipeline.settings import Settings
@@ -62,8 +62,12 @@ def train(
     settings = loaded(config, overrides, bootstrap).settings
     wanted = Wanted(tuple(data or ()), topic, since, until, entities, exclude, exclude_incidents, dask, last)
     made = trained(settings, wanted, detector)
-    version = register(registry_of(settings), made, "" if alias == "none" else alias, replace)
-    _tell(made, settings.models.name, version, as_json)
+    registry = registry_of(settings)
+    version = register(registry, made, "" if alias == "none" else alias, replace)
+    if as_json:
+        _tell_machines(made, registry.version(version), settings.models.name)
+    else:
+        _tell(made, settings.models.name, version)
 
 
 def trained(settings: Settings, wanted: Wanted, detector: str) -> Trained:
@@ -107,14 +111,15 @@ def _noted(registry: Registry, made: Trained) -> Noted:
     return Noted({"detector": made.bundle.card.detector}, made.measures, {"alert_budget": made.budget}, figures)
 
 
-def _tell(made: Trained, name: str, version: str, as_json: bool) -> None:
-    facts: dict[str, Any] = dict(made.bundle.card.facts)
-    if as_json:
-        import json
+def _tell_machines(made: Trained, version: Version, name: str) -> None:
+    import json
 
-        told = {"name": name, "version": version, "facts": facts, "measures": made.measures}
-        typer.echo(json.dumps(told, indent=2))
-        return
+    told = {"name": name, "version": version.number, "sha256": version.digest}
+    typer.echo(json.dumps(told | {"facts": made.bundle.card.facts, "measures": made.measures}, indent=2))
+
+
+def _tell(made: Trained, name: str, version: str) -> None:
+    facts: dict[str, Any] = dict(made.bundle.card.facts)
     m = made.measures
     typer.echo(
         f"{name} version {version}: {made.bundle.card.detector}, {facts['entities']:,} entities with "

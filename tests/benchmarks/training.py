@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -48,8 +49,8 @@ def fleet_in(folder: Path, n_entities: int, n_metrics: int, days: int) -> Path:
     return place
 
 
-def trained(data: Path, detector: str, dask: str) -> dict[str, float]:
-    """Run the command that people run; wall and CPU seconds, and the peak of the tree's memory in GB."""
+def trained(data: Path, detector: str, dask: str) -> dict[str, Any]:
+    """Run the command that people run; wall and CPU seconds, the peak of the tree's memory in GB, the bundle's hash."""
     with tempfile.TemporaryDirectory() as store:
         command = [sys.executable, "-m", "pipeline", "train", "--data", str(data), "--detector", detector, "--json"]
         command += ["--set", f"models.uri=sqlite:///{store}/mlflow.db", *(["--dask", dask] if dask else [])]
@@ -65,7 +66,8 @@ def trained(data: Path, detector: str, dask: str) -> dict[str, float]:
     assert process.returncode == 0
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     samples = told["facts"]["samples"]
-    return {"samples": samples, "wall_seconds": wall, "cpu_seconds": cpu, "peak_gb": peak / 1e9}
+    figures = {"samples": samples, "wall_seconds": wall, "cpu_seconds": cpu, "peak_gb": peak / 1e9}
+    return figures | {"sha256": told["sha256"]}
 
 
 def _memory(pid: int) -> int:
@@ -77,7 +79,7 @@ def _memory(pid: int) -> int:
         return 0
 
 
-def markdown(found: dict[str, dict[str, float]]) -> str:
+def markdown(found: dict[str, dict[str, Any]]) -> str:
     """The README's table of the whole size; nothing where it was not measured."""
     lines = [
         "`make training` trains 1,000 hosts of 20 metrics over 7 days at one minute (201.6 M samples), and looks at",
@@ -123,6 +125,8 @@ def main() -> None:
             found[name] = trained(data, detector, dask)
             print(name, json.dumps(found[name]), flush=True)
             RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        bundles = {one["sha256"] for name, one in found.items() if name.startswith(f"{data.name}, {detector}, ")}
+        assert len(bundles) == 1, f"{detector}: not the same bundle whoever worked on it"
 
 
 if __name__ == "__main__":
