@@ -27,6 +27,8 @@ RING = 60
 MAD = 1.4826
 # least scale, as a share of the range shown so far and of the quantum
 FLOOR_SHARE, QUANTUM_SHARE = 0.005, 0.5
+# of a series that mostly stands still, a forecast is off by no less than this share of the range before it is news
+CALM_SHARE = 0.03
 # no change below so small a share of the range is a quantum
 LEAST_QUANTUM = 1e-6
 # half-lives in rows; the borders follow a level beyond them with BORDER, and creep back BORDER_RETURN times as fast
@@ -186,7 +188,7 @@ def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
     if not np.isnan(slot_scale):
         scale = 0.5 * (scale + slot_scale)
     row[BAND], row[EXPECTED] = max(MAD * scale, floor), x - miss
-    out[SEASONAL] = miss * patience / row[BAND]
+    out[SEASONAL] = miss * patience / max(row[BAND], CALM_SHARE * (1.0 - _restless(row)) * (row[HI] - row[LO]))
     row[MID] += _weight(row[N_ROWS], MIDDLE, gap) * (x - row[MID])
     row[MID_AWAY] += _weight(row[N_ROWS], MIDDLE, gap) * (away - row[MID_AWAY])
     row[OFFSET] += _weight(row[N_ROWS], SHIFT_LEVEL, gap) * (away - row[OFFSET])
