@@ -32,7 +32,7 @@ DIGITS = 9
 # no incident is made of what happens every other hour of a quiet fleet
 LEAST_THRESHOLD = 0.02
 # weights in the energy of the views, in the order of ``kernels.energy.excess``, and of a trained detector of windows
-VIEWS = (2.0, 0.5, 1.0, 0.5, 1.0, 0.5, 0.4, 1.0, 0.25)
+VIEWS = (2.0, 0.5, 1.0, 0.5, 1.0, 0.5, 0.4, 1.0, 1.0)
 WINDOW_WEIGHT = 0.5
 
 
@@ -152,11 +152,11 @@ class Scoring:
 
 
 def _contribution(features: Floats) -> Floats:
-    """How far each row is from what was expected: its innovation, and a third of its distance from the slow level.
+    """How far each row is from what was expected: its step, and a third of its distances from level and season.
 
     A step of a small share of the range shown so far carries little blame, however still the series was before.
     """
     step = np.minimum(np.abs(features[:, b.INNOVATION]), np.abs(features[:, b.REACH]) / k.LEAST_REACH)
     stuck = k.STILL_SCALES * np.maximum(features[:, b.FLAT] - 1.0, 0.0)
-    blame: Floats = step + 0.3 * np.abs(features[:, b.LEVEL]) + stuck
+    blame: Floats = step + 0.3 * np.abs(features[:, b.LEVEL]) + 0.3 * np.abs(features[:, b.SHIFT]) + stuck
     return blame

@@ -93,7 +93,7 @@ def excess(features):
         *(min(max(abs(features[column]) - zone, 0), 50) for column, zone in views),
         min(10 * abs(features[5]), 500),
         min(max(10 * (features[7] - 1), 0), 50),
-        min(max(abs(features[9]) - 4, 0), 50),
+        min(max(abs(features[9]) - 3, 0), 50),
     ]
 
 

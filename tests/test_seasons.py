@@ -80,6 +80,24 @@ def test_a_busy_monday_is_usual_once_the_week_is_known_and_not_before():
     assert mondays[1] > 1.5 * mondays[4]
 
 
+def test_the_step_with_which_a_busy_day_begins_is_usual_once_the_week_is_known():
+    told_of = told(week_of_busy_mondays(6))
+    step, offset = (np.abs(told_of[:, NAMES[name]]) for name in ("innovation", "shift"))
+    assert step[1 * 2016] > 6
+    assert step[5 * 2016] < 4
+    assert offset[5 * 2016 : 5 * 2016 + 288].max() < 4
+
+
+@pytest.mark.parametrize(("step_ms", "size"), [(60_000, 8.0), (300_000, 8.0), (300_000, -8.0)])
+def test_an_offset_stands_out_by_what_offsets_from_the_season_were_not_by_the_swing_of_the_first_day(step_ms, size):
+    rng, a_day = np.random.default_rng(10), DAY // step_ms
+    values = 50 + 30 * np.sin(2 * np.pi * np.arange(4 * a_day) / a_day) + rng.normal(size=4 * a_day)
+    values[-a_day // 4 :] += size
+    shift = size / 8.0 * told(values, step_ms)[:, NAMES["shift"]]
+    assert np.abs(shift[2 * a_day : -a_day // 4]).max() < 4
+    assert shift[-a_day // 4 + 20 : -a_day // 4 + 40].min() > 4
+
+
 def test_a_week_that_is_like_any_other_day_is_not_believed():
     state = np.zeros(season.N_SEASON_STATE)
     week = np.full(season.N_HOURS, season.code_of(500.0), np.int16)

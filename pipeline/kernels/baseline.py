@@ -35,6 +35,8 @@ LEAST_QUANTUM = 1e-6
 INNOVATION_SCALE, NEAR_LEVEL, NEAR_MEMORY, SLOW_LEVEL, RHYTHM = 20_000.0, 5.0, 1_440.0, 720.0, 4_320.0
 MIDDLE, BORDER, RANGE, SHIFT_LEVEL, OFFSET_MEMORY = 10.0, 10_080.0, 20_000.0, 15.0, 720.0
 BORDER_RETURN, BORDER_WARM_UP = 0.001, 10.0
+# an offset is a mean of misses: it is usually so large a share of theirs at least
+OFFSET_SHARE = 0.5
 # a run of equal values is unusual beyond so many times the longest before, and never before so many rows; what is
 # usual, so many changes tell
 STILL_TIMES, LEAST_STILL, MANY_CHANGES = 2.0, 10.0, 200.0
@@ -162,6 +164,14 @@ def _at_this_hour(deviation, away):
 
 
 @njit(**INNER)
+def _go_along(row, x, step):
+    """Take the levels of the last rows along with a step that the week knows, as far as the value took it."""
+    if step != 0.0:
+        row[FAST] += max(min(x - row[FAST], max(step, 0.0)), min(step, 0.0))
+        row[NEAR] += max(min(x - row[NEAR], max(step, 0.0)), min(step, 0.0))
+
+
+@njit(**INNER)
 def _beyond(row, floor):
     """Signed distance of the middle level from the borders, in widths of the band between them; 0 within."""
     band = max(row[UPPER] - row[LOWER], 2.0 * floor)
@@ -184,18 +194,20 @@ def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
     out[LEVEL] = _at_this_hour(slow, away) / max(MAD * row[SLOW_SCALE], floor)
     out[DAY_LEVEL] = _at_this_hour(over_day, away) / max(MAD * row[DAY_SCALE], floor)
     miss = away - predict(row[LAGS : LAGS + ORDER], row[COV : COV + ORDER + 1], row[N_STATE:])
-    scale = row[MISS_SCALE]
+    scale, offset_scale = row[MISS_SCALE], row[OFFSET_SCALE]
     if not np.isnan(slot_scale):
         scale = 0.5 * (scale + slot_scale)
+        # where a burst of every night begins and ends, offsets are as usual as misses are
+        offset_scale = max(offset_scale, OFFSET_SHARE * slot_scale)
     row[BAND], row[EXPECTED] = max(MAD * scale, floor), x - miss
     out[SEASONAL] = miss * patience / max(row[BAND], CALM_SHARE * (1.0 - _restless(row)) * (row[HI] - row[LO]))
     row[MID] += _weight(row[N_ROWS], MIDDLE, gap) * (x - row[MID])
     row[MID_AWAY] += _weight(row[N_ROWS], MIDDLE, gap) * (away - row[MID_AWAY])
-    row[OFFSET] += _weight(row[N_ROWS], SHIFT_LEVEL, gap) * (away - row[OFFSET])
+    row[OFFSET] += _weight(max(row[N_ROWS] - rows_a_day, 0.0), SHIFT_LEVEL, gap) * (away - row[OFFSET])
     # before the first day is over, every hour is beyond what was
     known = min(1.0, row[N_ROWS] / rows_a_day)
     out[BEYOND] = _beyond(row, floor) * known
-    out[SHIFT] = row[OFFSET] / max(MAD * row[OFFSET_SCALE], floor) * known
+    out[SHIFT] = row[OFFSET] / max(MAD * offset_scale, floor) * known
     out[SPREAD] = np.log((row[SHORT_SPREAD] + floor) / (row[FAST_SCALE] + floor))
     still = row[STILL] + 1.0 if x == row[LAST_VALUE] else 0.0
     out[FLAT] = still / (STILL_TIMES * row[LONGEST_STILL] + LEAST_STILL) * _restless(row)
@@ -241,7 +253,9 @@ def _learn(row, x, residuals, gap, rows_a_day, adapt):
     row[DAY_SCALE] += adapt * _weight(n, rows_a_day / 2.0, 0) * (abs(over_day) - row[DAY_SCALE])
     row[MISS_SCALE] += long * (abs(miss) - row[MISS_SCALE])
     row[AWAY_SCALE] += long * (abs(away) - row[AWAY_SCALE])
-    row[OFFSET_SCALE] += adapt * _weight(n, OFFSET_MEMORY, 0) * (abs(row[OFFSET]) - row[OFFSET_SCALE])
+    # before the first day is over offsets are from no season, and say nothing of those from one
+    since = max(n - rows_a_day, 0.0)
+    row[OFFSET_SCALE] += adapt * _weight(since, OFFSET_MEMORY, 0) * (abs(row[OFFSET]) - row[OFFSET_SCALE])
     if gap >= ORDER:
         for j in range(LAGS, LAGS + ORDER):
             row[j] = 0.0
@@ -304,6 +318,7 @@ def judge_and_learn(b, i, row, cell, when, rows_a_day, adapt, out):
     if row[N_ROWS] == 0.0:
         _begin(row, x)
     usual = _usual(row, b.day[i], b.seen[i], b.week[i], when, rows_a_day)
+    _go_along(row, x, s.step_into(row[SEASON:], b.week[i], when[1]))
     slot_scale = b.day[i, slot, s.SLOT_SCALE] if b.seen[i, slot] > 0 else np.nan
     residuals = _judge(row, slot_scale, usual, x, gap, rows_a_day, out)
     if row[N_ROWS] < WARM_UP_ROWS:

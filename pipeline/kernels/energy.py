@@ -68,7 +68,7 @@ def excess(features, out):
     features : float64[n, N_FEATURES]
     out : float64[n, N_EXCESS]
         Filled here: innovation over 4, short over 3, level over 4, day level over 3, seasonal over 3 and over 6,
-        distance beyond the borders, stillness beyond what is usual, shift over 4; a model's, the last column, stays.
+        distance beyond the borders, stillness beyond what is usual, shift over 3; a model's, the last column, stays.
     """
     for i in range(features.shape[0]):
         f = features[i]
@@ -80,7 +80,7 @@ def excess(features, out):
         out[i, 5] = min(max(abs(f[SEASONAL]) - 6.0, 0.0), EXCESS_CAP)
         out[i, 6] = min(BAND_SCALES * abs(f[BEYOND]), 10.0 * EXCESS_CAP)
         out[i, 7] = min(STILL_SCALES * max(f[FLAT] - 1.0, 0.0), EXCESS_CAP)
-        out[i, 8] = min(max(abs(f[SHIFT]) - 4.0, 0.0), EXCESS_CAP)
+        out[i, 8] = min(max(abs(f[SHIFT]) - 3.0, 0.0), EXCESS_CAP)
 
 
 @njit(**INNER)

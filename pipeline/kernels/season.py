@@ -56,6 +56,15 @@ def of_week(s, week, hour):
 
 
 @njit(**LEAN)
+def step_into(s, week, hour):
+    """How far the week says that the first row of an hour is from the hour visited before it; 0 for all other rows."""
+    before = int(s[HOUR]) - 1
+    if before < 0 or before == hour or week[before] == 0 or week[hour] == 0:
+        return 0.0
+    return of_week(s, week, hour) - of_week(s, week, before)
+
+
+@njit(**LEAN)
 def in_units(code):
     """The number that 16 bits stand for, to 0.07 %."""
     if code == 0:
