@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.baselines import FEATURE_NAMES, Features
@@ -108,6 +108,7 @@ def test_a_week_that_is_like_any_other_day_is_not_believed():
 
 
 @given(st.floats(1e-4, 1e14), st.sampled_from([-1.0, 1.0]))
+@settings(deadline=None)
 def test_sixteen_bits_keep_a_number_to_less_than_a_thousandth_and_its_sign(size, sign):
     assert season.in_units(season.code_of(sign * size)) == pytest.approx(sign * size, rel=7e-4)
 
