@@ -78,6 +78,17 @@ def test_a_few_that_catch_up_quicker_after_an_outage_make_nobody_silent():
     assert silent(feed(stream, steps(names, range(400, 450)), 800 + len(held))) == []
 
 
+@pytest.mark.parametrize("old_steps_a_step", [1, 20])
+def test_a_backfill_that_ends_makes_nobody_silent(old_steps_a_step):
+    stream, rows, old = PartitionStream(Plan(), "t", 0), [], T0 - 10 * 8640 * STEP
+    for i in range(300):
+        rows += steps("abc", [i])
+        for j in range(old_steps_a_step * (i - 60), old_steps_a_step * (i - 59) if 60 <= i < 160 else 0):
+            rows += [(T0 + i * STEP, old + j * STEP, name, "host") for name in ("a", "long gone")]
+    assert silent(feed(stream, rows, 0)) == []
+    assert silent(feed(stream, steps("ac", range(300, 340)), len(rows))) == ["b"]
+
+
 def test_most_hosts_gone_for_good_are_missed_once_the_rest_went_on_without_them():
     stream = PartitionStream(Plan(), "t", 0)
     names = [f"h{i}" for i in range(10)]

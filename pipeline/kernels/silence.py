@@ -23,6 +23,8 @@ SPOKE, FELL_SILENT, MOVED = range(3)
 NOTICE_ENTITY, NOTICE_WHAT, NOTICE_TIME, NOTICE_TRIGGER, NOTICE_CLOCK, N_NOTICE_COLUMNS = range(6)
 # a pause of the whole input counts at most so much when it is asked how long the others went on without an entity
 PAUSE_MS = 15_000
+# what an entity says of so long ago is a backfill, which ends some day and is no life that could be missed
+BACKFILL_MS = 3_600_000
 
 
 @njit(**INNER, forceinline=True)
@@ -92,7 +94,9 @@ def _patience(g, e, rhythms, least_ms):
 
 @njit(**INNER)
 def _expected(g, e):
-    """Whether entity e would be missed: it has a rhythm, still spoke, and is not of a kind that comes and goes."""
+    """Whether entity e would be missed: it has a rhythm, spoke of now, and is not of a kind that comes and goes."""
+    if g.ears[e, HEARD] - g.entity[e, WATERMARK] > BACKFILL_MS:
+        return False
     has_cells = g.entity[e, N_CLOSED] >= 2 * N_LEARN or g.entity[e, FIRST_SERIES] < 0  # a service may have none
     earned = has_cells and g.ears[e, PACE] > 0 and g.ears[e, N_BEATS] >= N_LEARN
     return earned and g.ears[e, SILENT] == 0 and g.ears[e, EPHEMERAL] == 0
