@@ -37,7 +37,7 @@ class Cost:
         Share of a core that is planned for, so that a backlog is worked off as fast as it came in.
     """
 
-    sample_us: float = 1.25
+    sample_us: float = 0.72
     record_us: float = 20.0
     broker_sample_us: float = 0.17
     broker_record_us: float = 50.0
