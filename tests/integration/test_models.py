@@ -133,7 +133,7 @@ class Live:
     def stop(self):
         self.producer.close(timeout=10)
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=15) == 0
+        assert self.process.wait(timeout=WAIT_SECONDS) == 0
 
 
 def test_a_model_is_trained_refused_promoted_swapped_in_and_taken_back(broker, fresh, on_store, data, tmp_path):

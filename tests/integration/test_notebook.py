@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import msgspec
@@ -110,6 +111,23 @@ def test_the_ten_lines_of_the_readme_lead_from_data_to_a_promotion(
     assert known["told"].before.incidents > 0  # type: ignore[attr-defined]
     table = eval(lines[-1], known)
     assert HOSTS[0] in set(table["entity"])
+
+
+def test_training_from_a_topic_learns_nothing_from_published_incidents_if_asked(
+    published: tuple[str, str, str], on_store: Any
+) -> None:
+    broker, topic, prefix = published
+    read = ("--from-topic", topic, "--bootstrap-servers", broker, "--set", f"kafka.topic_prefix={prefix}")
+    on_store("train", *read)
+    on_store("train", *read, "--exclude-incidents", "--alias", "none")
+    told = pipeline.incidents(settings={"kafka.bootstrap_servers": broker, "kafka.topic_prefix": prefix})
+    whole, apart = (on_store.registry.load(version).series for version in ("1", "2"))
+    for host in HOSTS:
+        mine = told[told["entity"] == host]
+        minutes = (mine["ended_at"].fillna(mine["updated_at"]) - mine["started_at"]).sum() / pd.Timedelta(minutes=1)
+        assert whole[host, "load"][0] - apart[host, "load"][0] == minutes
+    assert minutes == 0 < (told["entity"] == HOSTS[0]).sum()
+    assert "no samples between these times" in on_store("train", *read, "--last", "1h", status=2)
 
 
 @pytest.mark.filterwarnings(KERNEL_WARNINGS)
