@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.baselines import empty_state
 from pipeline.events import Counts, Kind, SampleBatch
 from pipeline.grid import Grid
-from pipeline.kernels import baseline, clock, energy, season, tail
+from pipeline.kernels import baseline, clock, energy, rhythm, season, tail
 
 T0 = 1_700_000_000_000
 
@@ -119,11 +119,11 @@ def test_levinson_forecast_equals_the_solved_yule_walker_equations(seed):
     x = np.convolve(rng.normal(size=500), [1, 0.8, 0.3, 0.1])
     cov = np.array([np.mean(x[lag:] * x[: len(x) - lag]) for lag in range(baseline.ORDER + 1)])
     lags = x[: baseline.ORDER].copy()
-    assert baseline.predict(lags, cov, np.empty(baseline.ORDER)) == pytest.approx(naive.predict(lags, cov), rel=1e-9)
+    assert rhythm.predict(lags, cov, np.empty(baseline.ORDER)) == pytest.approx(naive.predict(lags, cov), rel=1e-9)
 
 
 def test_a_forecast_without_variance_is_zero():
-    assert baseline.predict(np.zeros(baseline.ORDER), np.zeros(baseline.ORDER + 1), np.empty(baseline.ORDER)) == 0.0
+    assert rhythm.predict(np.zeros(baseline.ORDER), np.zeros(baseline.ORDER + 1), np.empty(baseline.ORDER)) == 0.0
 
 
 def step_into(state, values, t, step_ms=60_000, rows_a_day=1440.0):

@@ -19,7 +19,6 @@ SILENCE = "hand-written schedules of who speaks when: who is missed is the law i
 TWINS: dict[str, tuple[tuple[str, ...], str]] = {
     "pipeline.kernels.arrival.push": (("cells", "rates", "delta_rates"), "test_kernels.py"),
     "pipeline.kernels.baseline.observe": (("fast_levels", "borders"), "test_kernels.py"),
-    "pipeline.kernels.baseline.predict": (("predict",), "test_kernels.py"),
     "pipeline.kernels.clock.learn_step": (("learn_step",), "test_kernels.py"),
     "pipeline.kernels.energy.combine": (("scores",), "test_twins.py"),
     "pipeline.kernels.energy.excess": (("excess",), "test_kernels.py"),
@@ -32,6 +31,7 @@ TWINS: dict[str, tuple[tuple[str, ...], str]] = {
     "pipeline.kernels.identity.finish": (("ids",), "test_twins.py"),
     "pipeline.kernels.identity.insert": (("ids",), "test_twins.py"),
     "pipeline.kernels.identity.lookup": (("ids",), "test_twins.py"),
+    "pipeline.kernels.rhythm.predict": (("predict",), "test_kernels.py"),
     "pipeline.kernels.season.learn_day": (("slot",), "test_twins.py"),
     "pipeline.kernels.season.learn_week": (("week",), "test_twins.py"),
     "pipeline.kernels.season.of_day": (("usual",), "test_twins.py"),
@@ -70,6 +70,7 @@ JUDGES: dict[str, tuple[str, str]] = {
     "pipeline.kernels.plain_json": (DECODER, "test_text_walks.py"),
     "pipeline.kernels.season.code_of": (CODE, "test_seasons.py"),
     "pipeline.kernels.season.in_units": (CODE, "test_seasons.py"),
+    "pipeline.kernels.season.step_into": (PART, "test_kernels.py"),
     "pipeline.kernels.silence": (SILENCE, "test_silence.py"),
     "pipeline.kernels.walk": (DECODER, "test_text_walks.py"),
     "pipeline.kernels.wire.field": (OFFICIAL, "test_otlp_walk.py"),

@@ -21,8 +21,8 @@ from numba import njit
 from pipeline.kernels import season as s
 from pipeline.kernels.layout import INNER, LEAN
 from pipeline.kernels.notes import note
+from pipeline.kernels.rhythm import ORDER, predict
 
-ORDER = 4
 RING = 60
 MAD = 1.4826
 # least scale, as a share of the range shown so far and of the quantum
@@ -87,38 +87,6 @@ def _weight(n, half_life, gap):
     if gap == 0:  # as it mostly is; then this is a power of constants, which the compiler works out
         return max(1.0 - 0.5 ** (1.0 / half_life), 1.0 / (n + 2.0))
     return max(1.0 - 0.5 ** ((1.0 + gap) / half_life), 1.0 / (n + 2.0))
-
-
-@njit(**LEAN)
-def predict(lags, cov, phi):
-    """One-step forecast from EW autocovariances by Levinson-Durbin recursion (Brockwell & Davis, 1991, 5.2).
-
-    Parameters
-    ----------
-    lags : float64[ORDER]
-        Latest deviation first.
-    cov : float64[ORDER + 1]
-        Autocovariances at lags 0 to ORDER.
-    phi : float64[ORDER]
-        Overwritten with the coefficients.
-    """
-    error = cov[0] * 1.01
-    if error <= 0.0:
-        return 0.0
-    for m in range(ORDER):
-        acc = cov[m + 1]
-        for j in range(m):
-            acc -= phi[j] * cov[m - j]
-        reflection = min(0.999, max(-0.999, acc / error))
-        for j in range((m + 1) // 2):
-            a, b = phi[j], phi[m - 1 - j]
-            phi[j], phi[m - 1 - j] = a - reflection * b, b - reflection * a
-        phi[m] = reflection
-        error *= 1.0 - reflection * reflection
-    forecast = 0.0
-    for j in range(ORDER):
-        forecast += phi[j] * lags[j]
-    return forecast
 
 
 @njit(**INNER)
