@@ -14,7 +14,7 @@ from pipeline.grid import Wave
 from pipeline.image import Table
 from pipeline.kernels import baseline as k
 from pipeline.kernels.notes import undo
-from pipeline.kernels.season import N_HOURS, N_SLOTS
+from pipeline.kernels.season import N_HOURS, N_SLOTS, PROFILE, of_day
 from pipeline.zones import DAY_MS, Zone, hour_of_week
 
 __all__ = ["FEATURE_NAMES", "Features", "empty_state"]
@@ -135,6 +135,17 @@ class Features:
         distances = self._state.ring[series, last].astype(str).astype(np.float64)
         values: npt.NDArray[np.float64] = self._state.levels[series, k.BASE] + distances
         return values
+
+    def days(self, series: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Profiles of the day of some series, shape (n_series, N_SLOTS), as distances; NaN where a slot is unknown."""
+        profiles = self._state.day[series, :, PROFILE].astype(np.float64)
+        return np.where(self._state.seen[series] > 0, profiles, np.nan)
+
+    def usual(self, series: int, times_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """What the profile of the day says of a series at some times, shape (n_times,)."""
+        row, day, seen = self._state.levels[series], self._state.day[series], self._state.seen[series]
+        slots = (self._zone.local_ms(times_ms) % DAY_MS) * (N_SLOTS / DAY_MS)
+        return np.array([of_day(row[k.BASE], day, seen, slot, row[k.SLOW]) for slot in slots])
 
     def pack(self, series: int) -> npt.NDArray[np.float64]:
         """Everything a bundle hands on about one series, as one row."""

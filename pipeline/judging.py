@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bundle import Bundle
-from pipeline.baselines import Features
+from pipeline.baselines import FEATURE_NAMES, Features
 from pipeline.catalog import Catalog
 from pipeline.events import ScoreRow
 from pipeline.exhaustion import Exhaustion
@@ -24,7 +24,7 @@ from pipeline.incident import IncidentKind
 from pipeline.kernels.baseline import N_ROWS
 from pipeline.kernels.horizon import members
 from pipeline.kernels.silence import FELL_SILENT, MOVED
-from pipeline.kinds import BRIEF, LOOKS, TELLING, kind_of
+from pipeline.kinds import BRIEF, LOOKS, TELLING, alike, kind_of
 from pipeline.life import Change, Life, Told
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.plan import Plan
@@ -37,6 +37,8 @@ from pipeline.settled import Rows, Settled
 __all__ = ["Judge", "Judged"]
 
 CONTRIBUTIONS_TOLD = 10
+# a series whose offset is fewer scales than this is where it usually is
+SHIFTED = 4.0
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -141,7 +143,7 @@ class Judge:
         window = self.sets.excess(wave, features, grid.links[2])
         return features, self.scoring.score(wave, features, grid, hold, window)
 
-    def changes(self, wave: Wave, scored: Scored, offsets: list[int]) -> Iterator[Change]:
+    def changes(self, wave: Wave, scored: Scored, offsets: list[int], grid: GridView) -> Iterator[Change]:
         """What a scored wave changes in the lives of incidents, each as it happens.
 
         Parameters
@@ -150,8 +152,10 @@ class Judge:
             What closed, and its scores.
         offsets
             Of the records that closed it.
+        grid
+            The steps of its series.
         """
-        yield from self._behaviour(wave, scored, offsets)
+        yield from self._behaviour(wave, scored, offsets, grid)
         for row, outlook in self.exhaustion.observe(wave, self.incidents.followed()):
             entity, record = int(wave.entity[row]), int(wave.record[row])
             change = self.incidents.forecast(entity, outlook, record, offsets[record])
@@ -243,7 +247,7 @@ class Judge:
             )
         return told
 
-    def _behaviour(self, wave: Wave, scored: Scored, offsets: list[int]) -> Iterator[Change]:
+    def _behaviour(self, wave: Wave, scored: Scored, offsets: list[int], grid: GridView) -> Iterator[Change]:
         over = (scored.score >= scored.threshold) & scored.told
         entities = wave.entity[wave.bounds[:-1]]
         for group in self.incidents.attention(entities, over, scored.judged):
@@ -260,27 +264,40 @@ class Judge:
                 blame,
                 int(wave.gap[rows].sum()),
             )
-            change = self._named(self.incidents.judge(evidence, offsets[record]), evidence)
+            change = self._named(self.incidents.judge(evidence, offsets[record]), evidence, grid.links[2])
             if change is not None:
                 change.life.told = Told.of(change.life)
                 yield change
 
-    def _named(self, change: Change | None, evidence: Evidence) -> Change | None:
+    def _named(self, change: Change | None, evidence: Evidence, step_ms: Ints) -> Change | None:
         """Name the kind of an incident with what changed in it, or, now and then, because its kind became clear."""
         if change is not None:
             if change.what != "resolved" and change.life.top >= 0:
-                change.life.kind = self._kind(change.life)
+                change.life.kind = self._kind(change.life, evidence, step_ms)
             return change
         life = self.incidents.lives.get((evidence.entity, "behaviour"))
         if life is None or life.status != "open" or life.steps not in LOOKS or life.top < 0:
             return None
-        kind = self._kind(life)
+        kind = self._kind(life, evidence, step_ms)
         return None if kind == life.kind else self.incidents.renamed(life, kind, evidence)
 
-    def _kind(self, life: Life) -> IncidentKind:
-        kind = kind_of(life.steps, self.features.recent(life.top), self._telling[life.top])
+    def _kind(self, life: Life, evidence: Evidence, step_ms: Ints) -> IncidentKind:
+        top = life.top
+        recent = self.features.recent(top)
+        times = evidence.time_ms - int(step_ms[top]) * np.arange(len(recent) - 1, -1, -1)
+        usual, parted = self.features.usual(top, times), self._is_parted(top, evidence)
+        kind = kind_of(life.steps, recent, self._telling[top], usual, parted)
         # what lasted is no spike, not even when it is over
         return life.kind if kind in BRIEF and life.kind not in BRIEF else kind
+
+    def _is_parted(self, top: int, evidence: Evidence) -> bool:
+        """Whether most of the metrics of the step whose days look like the top one's are where they usually are."""
+        others = np.array([series for series, _ in evidence.blame if series != top], np.int64)
+        days = self.features.days(np.array([top]))[0]
+        company = others[alike(days, self.features.days(others))]
+        shift = TELLING.index(FEATURE_NAMES.index("shift"))
+        as_usual = np.abs(self._telling[company, shift]) < SHIFTED
+        return bool(len(company)) and 2 * int(as_usual.sum()) > len(company)
 
     def _contributions(self, series: npt.NDArray[np.int64], values: Floats, most: int | None) -> dict[str, float]:
         top = np.argsort(-values, kind="stable")[:most]

@@ -5,6 +5,7 @@
     spike, dip        a deviation that is over, or too young to tell        ──╱╲──
     level_shift       it stays, further out than the series usually goes    ──┌───
     season            it stays where the series often is, at another hour
+    correlation       so it does, while others whose days look like its own go on as usual
     trend             it grows, without a first jump                        ──╱╱──
     variance          both sides in turn, about as far                      ──╱╲╱╲
     flatline          no change at all, for longer than ever
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.incident import IncidentKind
 
-__all__ = ["BRIEF", "LOOKS", "TELLING", "kind_of"]
+__all__ = ["BRIEF", "LOOKS", "TELLING", "alike", "kind_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,11 +35,18 @@ LEAD, FEWEST_BEFORE = 3, 6
 YOUNG = 6
 # shares of the greatest deviation below which one is over, and above which the other side counts too
 OVER, BOTH_SIDES = 0.35, 0.4
+# where the day's profile moves by so many times the noise, it can be told whether the series goes with it, and it does
+# where it moves at least so far for each unit
+TELLING_SPREAD, GOES_WITH = 3.0, 0.5
+# two series have the same day where their profiles are so correlated, over so many slots at least
+ALIKE, FEWEST_SLOTS = 0.8, 20
 # a trend's first third is at most so large a share of its last; its largest step so large a share of its whole rise
 FIRST_THIRD, LARGEST_STEP = 0.4, 0.35
 
 
-def kind_of(n_steps: int, recent: Floats, features: npt.NDArray[np.floating]) -> IncidentKind:
+def kind_of(
+    n_steps: int, recent: Floats, features: npt.NDArray[np.floating], usual: Floats, parted: bool
+) -> IncidentKind:
     """Name what happened.
 
     Parameters
@@ -49,6 +57,10 @@ def kind_of(n_steps: int, recent: Floats, features: npt.NDArray[np.floating]) ->
         Last values of the metric most to blame, oldest first, shape (n_values,).
     features
         Its latest features, those that are ``TELLING``.
+    usual
+        What the profile of the day says of the last values, shape (n_values,).
+    parted
+        Whether others of the entity whose days look like its own go on as usual.
     """
     beyond, flat, shift = features
     if flat > 1.0:
@@ -65,11 +77,36 @@ def kind_of(n_steps: int, recent: Floats, features: npt.NDArray[np.floating]) ->
         return "variance"
     if _grows(recent, shift):
         return "trend"
-    if n_steps < YOUNG or abs(now) < OVER * abs(farthest):
+    away = float(np.median((recent - usual)[-3:]))
+    # what is young, over, or came back to where it usually is at this hour
+    if n_steps < YOUNG or abs(now) < OVER * abs(farthest) or abs(away) < OVER * abs(now):
         return single
-    if _late(deviation):
+    if _late(deviation[LEAD:]):
         return "trend"
-    return "level_shift" if beyond != 0.0 else "season"
+    if beyond != 0.0 or _keeps_rhythm(since[LEAD:], usual[cut + LEAD :]):
+        return "level_shift"
+    return "correlation" if parted else "season"
+
+
+def alike(day: Floats, others: Floats) -> npt.NDArray[np.bool_]:
+    """Which of some profiles of the day, (n, n_slots), go up and down as another does, (n_slots,); NaN: not known."""
+    known = ~np.isnan(day) & ~np.isnan(others)
+    n = known.sum(axis=1)
+    mine, theirs = (np.where(known, one, 0.0) for one in (day, others))
+    mine, theirs = (np.where(known, one - (one.sum(axis=1) / np.maximum(n, 1))[:, None], 0.0) for one in (mine, theirs))
+    together = (mine * theirs).sum(axis=1)
+    alone = np.sqrt((mine**2).sum(axis=1) * (theirs**2).sum(axis=1))
+    same: npt.NDArray[np.bool_] = (n >= FEWEST_SLOTS) & (together > ALIKE * alone)
+    return same
+
+
+def _keeps_rhythm(since: Floats, usual: Floats) -> bool:
+    """Whether the values rise and fall as the day's profile does, at another level; not where that cannot be told."""
+    spread, noise = float(np.ptp(usual)), float(np.std(np.diff(since))) / np.sqrt(2.0)
+    if len(since) < YOUNG or spread <= TELLING_SPREAD * noise:
+        return False
+    moves = usual - usual.mean()
+    return float(moves @ since) > GOES_WITH * float(moves @ moves)
 
 
 def _both_sides(deviation: Floats, farthest: float) -> bool:

@@ -306,7 +306,7 @@ class PartitionStream:
     def _judge_wave(self, wave: Wave, offsets: list[int], result: StepResult) -> list[tuple[int, str, CloudEvent]]:
         judge, grid = self.judge, self.grid.view
         features, scored = judge.score(wave, grid)
-        told = [self._told(change) for change in judge.changes(wave, scored, offsets)]
+        told = [self._told(change) for change in judge.changes(wave, scored, offsets, grid)]
         judge.settle(wave, grid)
         result.scores += judge.score_rows(wave, scored, self.plan, offsets)
         if self.observer is not None:
@@ -321,7 +321,7 @@ class PartitionStream:
         judge, grid = self.judge, self.grid.view
         published = judge.rewind(rewound, grid)
         for wave in closed.waves:
-            for _ in judge.changes(wave, judge.score(wave, grid)[1], offsets):
+            for _ in judge.changes(wave, judge.score(wave, grid)[1], offsets, grid):
                 pass
             judge.settle(wave, grid)
         told = []

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.baselines import FEATURE_NAMES
-from pipeline.kinds import BRIEF, TELLING, kind_of
+from pipeline.kinds import BRIEF, TELLING, alike, kind_of
 from pipeline.plan import Plan
 from pipeline.recordings import recording
 from pipeline.replay import replay
@@ -15,10 +15,11 @@ NAMES = [FEATURE_NAMES[column] for column in TELLING]
 QUIET = 50 + RNG.normal(size=40)
 
 
-def named(since, n_steps=None, **seen):
+def named(since, n_steps=None, usual=None, parted=False, **seen):
     features = np.array([seen.get(name, 0.0) for name in NAMES])
     recent = np.r_[QUIET, since][-60:]
-    return kind_of(len(since) if n_steps is None else n_steps, recent, features)
+    usual = np.full(len(recent), 50.0) if usual is None else usual
+    return kind_of(len(since) if n_steps is None else n_steps, recent, features, usual, parted)
 
 
 def noise(n):
@@ -37,11 +38,27 @@ def test_what_stays_is_a_level_shift_where_the_series_never_goes_and_a_broken_se
     assert named(stays) == "season"
 
 
+@pytest.mark.parametrize("parted", [False, True])
+def test_what_goes_with_its_day_at_another_level_is_a_level_shift_and_what_does_not_is_none(parted):
+    usual = 50 + np.r_[np.zeros(40), np.linspace(0, 8, 20)]
+    other = "correlation" if parted else "season"
+    assert named(usual[40:] + 20 + 0.3 * noise(20), usual=usual, parted=parted) == "level_shift"
+    assert named(70 - np.linspace(0, 8, 20) + 0.3 * noise(20), usual=usual, parted=parted) == other
+    assert named(70 + noise(20), parted=parted) == other
+
+
+def test_days_are_alike_that_go_up_and_down_together_whatever_their_size():
+    hours = np.linspace(0, 2 * np.pi, 96)
+    day, unknown = np.sin(hours), np.where(np.arange(96) < 90, np.nan, np.sin(hours))
+    others = np.array([1e6 * day + 7, -day, np.cos(hours), np.zeros(96), unknown])
+    assert alike(day, others).tolist() == [True, False, False, False, False]
+
+
 def test_what_grows_without_a_jump_is_a_trend():
     ramp = 50 + np.linspace(0, 30, 60) + noise(60)
     features = np.array([5.0 if name == "shift" else 0.0 for name in NAMES])
-    assert kind_of(3, ramp, features) == "trend"
-    assert kind_of(20, np.r_[QUIET, 50 + np.linspace(0, 30, 20)], features) == "trend"
+    assert kind_of(3, ramp, features, np.full(60, 50.0), False) == "trend"
+    assert kind_of(20, np.r_[QUIET, 50 + np.linspace(0, 30, 20)], features, np.full(60, 50.0), False) == "trend"
 
 
 def test_what_goes_both_ways_is_variance():
@@ -53,7 +70,7 @@ def test_what_does_not_move_is_a_flat_line():
 
 
 def test_a_series_hardly_seen_is_named_all_the_same():
-    assert kind_of(1, np.array([3.0]), np.zeros(len(NAMES))) in ("spike", "dip")
+    assert kind_of(1, np.array([3.0]), np.zeros(len(NAMES)), np.array([3.0]), False) in ("spike", "dip")
 
 
 def test_what_lasted_is_not_renamed_a_spike_once_it_is_over():

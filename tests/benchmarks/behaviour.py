@@ -2,8 +2,10 @@
 
 usage: behaviour.py [KIND …] [--seeds 20] [--first-seed N] [--readme]
 
-Each seed draws another host and another event. Without --first-seed one is taken from the clock, so that no run sees
-the scenes of development; it is printed, and stands in behaviour.json. Part of ``make evaluate``.
+With all kinds it also tells how often healthy hosts have an incident at each alert budget, and whether that is within a
+factor of two of the budget. Each seed draws another host and another event. Without --first-seed one is taken from the
+clock, so that no run sees the scenes of development; it is printed, and stands in behaviour.json. Part of
+``make evaluate``.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import statistics
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from zlib import crc32
@@ -34,6 +36,8 @@ from pipeline.stream import Plan  # noqa: E402
 RESULTS = HERE / "behaviour.json"
 BEGIN, END = "<!-- behaviour: made by make evaluate -->", "<!-- /behaviour -->"
 SLACK_STEPS = 10
+# of a healthy fleet: how long it is watched after it was met, and how far from the budget its incidents may be
+CLEAN_DAYS, MET_DAYS, FACTOR = 25, 4, 2.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,16 @@ def _overlaps(one: Incident, start: int, until: int) -> bool:
     return one.status == "open" and start <= epoch_ms(one.detected_at) <= until
 
 
+def false_incidents(budget: float, seeds: range) -> float:
+    """Incidents an entity and week of hosts that have nothing, at an alert budget."""
+    fleet = {f"clean-{seed}": scenes.clean(np.random.default_rng([seed, 1]), CLEAN_DAYS) for seed in seeds}
+    told = replay([host.recording(name) for name, host in fleet.items()], replace(Plan(), budget_per_week=budget))
+    since = {name: int(host.seconds[host.row(MET_DAYS)]) * 1000 for name, host in fleet.items()}
+    opened = [one.data for one in told.incidents if one.data.revision == 1]
+    n = sum(epoch_ms(one.detected_at) >= since[one.entity.id] for one in opened)
+    return round(n / len(fleet) / ((CLEAN_DAYS - MET_DAYS) / 7.0), 3)
+
+
 def rates(kind: str, met: list[Met]) -> dict:
     """Shares over the scenes of a kind; steps are the median of those found."""
     found = [one for one in met if one.found]
@@ -105,7 +119,16 @@ def markdown(results: dict) -> list[str]:
     lines += [
         f"| {kind.replace('_', ' ')} | {_cell(kinds[kind], 'found')} |" for kind in scenes.INNOCENT if kind in kinds
     ]
+    if "clean" in results:
+        lines += ["", "| alert budget | incidents of healthy hosts, an entity and week | within a factor of two |"]
+        lines += ["|---|---|---|", *map(_budget_row, results["clean"].items())]
     return lines
+
+
+def _budget_row(of: tuple[str, float]) -> str:
+    budget, found = float(of[0]), of[1]
+    within = budget / FACTOR <= found <= budget * FACTOR
+    return f"| {budget:g} | {found:.2f} | {'✓' if within else 'fewer' if found < budget else 'more'} |"
 
 
 def _cell(of: dict, key: str) -> str:
@@ -150,6 +173,8 @@ def main() -> None:
             print(f"{kind}: {found[kind]}", file=sys.stderr, flush=True)
     results = {"first_seed": asked.first_seed, "settings": fingerprint(Plan()), "kinds": found}
     if wanted == kinds:
+        seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+        results["clean"] = {f"{budget:g}": false_incidents(budget, seeds) for budget in cases.BUDGETS}
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     print("\n".join(markdown(results)))
 

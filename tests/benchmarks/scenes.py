@@ -87,10 +87,12 @@ def flatline(rng: np.random.Generator) -> Scene:
 
 
 def season(rng: np.random.Generator) -> Scene:
-    """A metric follows the hour of half a day ago: no value is strange, only its time."""
-    scene = _scene(rng, SEASONAL, (6, 12))
-    column, half = scene.host.values[scene.metric], scene.host.row(0.5)
-    column[scene.start : scene.end] = column[scene.start - half : scene.end - half]
+    """The load comes at another hour, and what follows it with it: no value is strange, only its time."""
+    scene = _scene(rng, ("",), (6, 12))
+    half = scene.host.row(0.5)
+    for metric in (*SEASONAL, "memory.utilization"):
+        column = scene.host.values[metric]
+        column[scene.start : scene.end] = column[scene.start - half : scene.end - half]
     return scene
 
 
@@ -131,6 +133,11 @@ def ordinary_day(rng: np.random.Generator) -> Scene:
     """Nothing at all: how often a healthy host's fifth day has an incident."""
     host = hosts.healthy(rng, HISTORY_DAYS + 2)
     return Scene(host, host.row(HISTORY_DAYS + 1), len(host.seconds))
+
+
+def clean(rng: np.random.Generator, days: float) -> hosts.Host:
+    """A healthy host of a fleet, of some days."""
+    return hosts.healthy(rng, days, step=300)
 
 
 def nightly_backup(rng: np.random.Generator) -> Scene:
