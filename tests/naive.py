@@ -281,6 +281,12 @@ def usual(profile, at, otherwise):
     return profile.get(int(at), otherwise)
 
 
+def taken_along(level, x, step):
+    """A level that goes towards a value, as far as a step of the same sign reaches."""
+    way = x - level
+    return level + math.copysign(min(abs(way), abs(step)), way) if way * step > 0 else level
+
+
 def week(rows):
     """What hours of the week add, by hour, after (hour, addition) rows; the hour that lasts says nothing yet."""
     known, visit = {}, []

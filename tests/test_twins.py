@@ -119,7 +119,18 @@ def test_hours_of_the_week_are_the_naive_ones_to_a_few_thousandths(kind):
     state[season.DAY_MISS] = 1e9  # as if the week were worth believing
     known = naive.week(rows)
     found, expected = [season.of_week(state, hours, hour) for hour in known], np.array(list(known.values()))
-    np.testing.assert_allclose(found, expected, atol=2e-3 * max(np.abs(expected).max(), state[season.UNIT]))
+    least = 2e-3 * max(np.abs(expected).max(), state[season.UNIT])
+    np.testing.assert_allclose(found, expected, atol=least)
+    last = rows[-1][0]
+    steps = [season.step_into(state, hours, hour) for hour in known if hours[hour] and hours[last]]
+    expected = [known[hour] - known[last] for hour in known if hours[hour] and hours[last]]
+    np.testing.assert_allclose(steps, expected, atol=2 * least)
+
+
+@given(*(st.floats(-1e6, 1e6) for _ in range(3)))
+@settings(deadline=None)
+def test_a_level_goes_along_with_a_step_as_the_naive_one_does(level, x, step):
+    assert season.taken_along(level, x, step) == pytest.approx(naive.taken_along(level, x, step), rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", [name for name in WHOLE if name != "single"])

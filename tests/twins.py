@@ -36,6 +36,8 @@ TWINS: dict[str, tuple[tuple[str, ...], str]] = {
     "pipeline.kernels.season.learn_week": (("week",), "test_twins.py"),
     "pipeline.kernels.season.of_day": (("usual",), "test_twins.py"),
     "pipeline.kernels.season.of_week": (("week",), "test_twins.py"),
+    "pipeline.kernels.season.step_into": (("week",), "test_twins.py"),
+    "pipeline.kernels.season.taken_along": (("taken_along",), "test_twins.py"),
     "pipeline.kernels.silence.tick_clock": (("partition_clock",), "test_twins.py"),
     "pipeline.kernels.tail.decades": (("decades",), "test_twins.py"),
     "pipeline.kernels.tail.learn": (("learned_tail",), "test_twins.py"),

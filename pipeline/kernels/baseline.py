@@ -35,7 +35,7 @@ LEAST_QUANTUM = 1e-6
 INNOVATION_SCALE, NEAR_LEVEL, NEAR_MEMORY, SLOW_LEVEL, RHYTHM = 20_000.0, 5.0, 1_440.0, 720.0, 4_320.0
 MIDDLE, BORDER, RANGE, SHIFT_LEVEL, OFFSET_MEMORY = 10.0, 10_080.0, 20_000.0, 15.0, 720.0
 BORDER_RETURN, BORDER_WARM_UP = 0.001, 10.0
-# an offset is a mean of misses: it is usually so large a share of theirs at least
+# so large a share of the misses at this hour an offset usually is at least, as where a burst of every night begins
 OFFSET_SHARE = 0.5
 # a run of equal values is unusual beyond so many times the longest before, and never before so many rows; what is
 # usual, so many changes tell
@@ -132,14 +132,6 @@ def _at_this_hour(deviation, away):
 
 
 @njit(**INNER)
-def _go_along(row, x, step):
-    """Take the levels of the last rows along with a step that the week knows, as far as the value took it."""
-    if step != 0.0:
-        row[FAST] += max(min(x - row[FAST], max(step, 0.0)), min(step, 0.0))
-        row[NEAR] += max(min(x - row[NEAR], max(step, 0.0)), min(step, 0.0))
-
-
-@njit(**INNER)
 def _beyond(row, floor):
     """Signed distance of the middle level from the borders, in widths of the band between them; 0 within."""
     band = max(row[UPPER] - row[LOWER], 2.0 * floor)
@@ -165,7 +157,6 @@ def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
     scale, offset_scale = row[MISS_SCALE], row[OFFSET_SCALE]
     if not np.isnan(slot_scale):
         scale = 0.5 * (scale + slot_scale)
-        # where a burst of every night begins and ends, offsets are as usual as misses are
         offset_scale = max(offset_scale, OFFSET_SHARE * slot_scale)
     row[BAND], row[EXPECTED] = max(MAD * scale, floor), x - miss
     out[SEASONAL] = miss * patience / max(row[BAND], CALM_SHARE * (1.0 - _restless(row)) * (row[HI] - row[LO]))
@@ -221,9 +212,8 @@ def _learn(row, x, residuals, gap, rows_a_day, adapt):
     row[DAY_SCALE] += adapt * _weight(n, rows_a_day / 2.0, 0) * (abs(over_day) - row[DAY_SCALE])
     row[MISS_SCALE] += long * (abs(miss) - row[MISS_SCALE])
     row[AWAY_SCALE] += long * (abs(away) - row[AWAY_SCALE])
-    # before the first day is over offsets are from no season, and say nothing of those from one
-    since = max(n - rows_a_day, 0.0)
-    row[OFFSET_SCALE] += adapt * _weight(since, OFFSET_MEMORY, 0) * (abs(row[OFFSET]) - row[OFFSET_SCALE])
+    of_season = adapt * _weight(max(n - rows_a_day, 0.0), OFFSET_MEMORY, 0)  # offsets of the first day are from none
+    row[OFFSET_SCALE] += of_season * (abs(row[OFFSET]) - row[OFFSET_SCALE])
     if gap >= ORDER:
         for j in range(LAGS, LAGS + ORDER):
             row[j] = 0.0
@@ -286,7 +276,8 @@ def judge_and_learn(b, i, row, cell, when, rows_a_day, adapt, out):
     if row[N_ROWS] == 0.0:
         _begin(row, x)
     usual = _usual(row, b.day[i], b.seen[i], b.week[i], when, rows_a_day)
-    _go_along(row, x, s.step_into(row[SEASON:], b.week[i], when[1]))
+    step = s.step_into(row[SEASON:], b.week[i], when[1])
+    row[FAST], row[NEAR] = s.taken_along(row[FAST], x, step), s.taken_along(row[NEAR], x, step)
     slot_scale = b.day[i, slot, s.SLOT_SCALE] if b.seen[i, slot] > 0 else np.nan
     residuals = _judge(row, slot_scale, usual, x, gap, rows_a_day, out)
     if row[N_ROWS] < WARM_UP_ROWS:

@@ -65,6 +65,12 @@ def step_into(s, week, hour):
 
 
 @njit(**LEAN)
+def taken_along(level, x, step):
+    """A level of the last rows, gone along with a step that the week knows, as far as the value went."""
+    return level + max(min(x - level, max(step, 0.0)), min(step, 0.0))
+
+
+@njit(**LEAN)
 def in_units(code):
     """The number that 16 bits stand for, to 0.07 %."""
     if code == 0:
