@@ -72,7 +72,6 @@ JUDGES: dict[str, tuple[str, str]] = {
     "pipeline.kernels.plain_json": (DECODER, "test_text_walks.py"),
     "pipeline.kernels.season.code_of": (CODE, "test_seasons.py"),
     "pipeline.kernels.season.in_units": (CODE, "test_seasons.py"),
-    "pipeline.kernels.season.step_into": (PART, "test_kernels.py"),
     "pipeline.kernels.silence": (SILENCE, "test_silence.py"),
     "pipeline.kernels.walk": (DECODER, "test_text_walks.py"),
     "pipeline.kernels.wire.field": (OFFICIAL, "test_otlp_walk.py"),
