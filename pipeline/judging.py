@@ -24,7 +24,7 @@ from pipeline.incident import IncidentKind
 from pipeline.kernels.baseline import N_ROWS
 from pipeline.kernels.horizon import members
 from pipeline.kernels.silence import FELL_SILENT, MOVED
-from pipeline.kinds import BRIEF, LOOKS, TELLING, alike, kind_of
+from pipeline.kinds import BRIEF, LONG, LOOKS, TELLING, alike, kind_of
 from pipeline.life import Change, Life, Told
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.plan import Plan
@@ -288,7 +288,7 @@ class Judge:
         usual, parted = self.features.usual(top, times), self._is_parted(top, evidence)
         kind = kind_of(life.steps, recent, self._telling[top], usual, parted)
         # what lasted is no spike, not even when it is over
-        return life.kind if kind in BRIEF and life.kind not in BRIEF else kind
+        return life.kind if kind in BRIEF and life.kind not in BRIEF and life.over >= LONG else kind
 
     def _is_parted(self, top: int, evidence: Evidence) -> bool:
         """Whether most of the metrics of the step whose days look like the top one's are where they usually are."""

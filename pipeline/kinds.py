@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.incident import IncidentKind
 
-__all__ = ["BRIEF", "LOOKS", "TELLING", "alike", "kind_of"]
+__all__ = ["BRIEF", "LONG", "LOOKS", "TELLING", "alike", "kind_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,6 +29,8 @@ TELLING = tuple(FEATURE_NAMES.index(name) for name in ("beyond", "flat", "shift"
 BRIEF = frozenset({"spike", "dip"})
 # at which steps of an incident its kind is looked at anew
 LOOKS = (8, 20, 45)
+# steps over the threshold from which on an incident is no brief one
+LONG = 20
 # rows before the first anomalous one that may belong to the trouble already, and rows of before that must be known
 LEAD, FEWEST_BEFORE = 3, 6
 # rows from which on it can be told whether a deviation stays
