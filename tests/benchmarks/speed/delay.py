@@ -21,7 +21,7 @@ from pipeline.events import Kind
 from pipeline.incident import CloudEvent
 from pipeline.kafka.topics import create
 from pipeline.kafka.writer import Writer
-from tests.benchmarks.speed.telemetry import METRICS, Fleet
+from tests.benchmarks.speed.telemetry import MARK_NS, METRICS, Fleet
 from tests.integration.street import RunningJob
 
 POINTS = 500
@@ -71,6 +71,8 @@ def _send(bootstrap: str, topic: str, fleet: Fleet, seconds: int, jittered: bool
     """Send a step a second in real time; returns when each record was sent, by offset."""
     chance = random.Random(0)
     writer, sent_at = Writer({"bootstrap_servers": bootstrap}), list[float]()
+    # encoded beforehand: agents do that on machines of their own
+    jumped = [_jumped(number) for number in range(fleet.n_records)]
     began = time.time() - PAST_SECONDS
     first_ms = int(1_000 * began)
     jump: set[int] = set()
@@ -84,7 +86,8 @@ def _send(bootstrap: str, topic: str, fleet: Fleet, seconds: int, jittered: bool
                 writer.flush()
                 time.sleep(max(0.0, due - time.time()))
             time_ms = first_ms + step * 1_000 + int(1_000 * share)
-            value = _jumped(number, time_ms) if number in jump else fleet.record(step, number, time_ms)
+            far = fleet.stamped(jumped[number], time_ms) if number in jump else None
+            value = far or fleet.record(step, number, time_ms)
             sent_at.append(time.time())
             writer.write(topic, value, None, time_ms)
         writer.flush()
@@ -92,10 +95,10 @@ def _send(bootstrap: str, topic: str, fleet: Fleet, seconds: int, jittered: bool
     return sent_at
 
 
-def _jumped(number: int, time_ms: int) -> bytes:
-    """A record whose first host is far from everything it ever was."""
+def _jumped(number: int) -> bytes:
+    """A record to be stamped whose first host is far from everything it ever was."""
     rows = [
-        (f"host-{number * HOSTS + i // METRICS:05d}", f"metric.{i % METRICS}", (), time_ms * 10**6, 50.0, Kind.GAUGE)
+        (f"host-{number * HOSTS + i // METRICS:05d}", f"metric.{i % METRICS}", (), MARK_NS, 50.0, Kind.GAUGE)
         for i in range(POINTS)
     ]
     far = [(*row[:4], 5_000.0 if i < METRICS else row[4], row[5]) for i, row in enumerate(rows)]
