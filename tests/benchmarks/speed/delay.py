@@ -72,7 +72,7 @@ def _send(bootstrap: str, topic: str, fleet: Fleet, seconds: int, jittered: bool
     chance = random.Random(0)
     writer, sent_at = Writer({"bootstrap_servers": bootstrap}), list[float]()
     # encoded beforehand: agents do that on machines of their own
-    jumped = [_jumped(number) for number in range(fleet.n_records)]
+    jumped = [_jumped(fleet, number) for number in range(fleet.n_records)]
     began = time.time() - PAST_SECONDS
     first_ms = int(1_000 * began)
     jump: set[int] = set()
@@ -95,10 +95,11 @@ def _send(bootstrap: str, topic: str, fleet: Fleet, seconds: int, jittered: bool
     return sent_at
 
 
-def _jumped(number: int) -> bytes:
-    """A record to be stamped whose first host is far from everything it ever was."""
+def _jumped(fleet: Fleet, number: int) -> bytes:
+    """A record to be stamped whose first host is far from everything it ever was, the others as ever."""
+    usual = fleet.levels[number * POINTS : (number + 1) * POINTS]
     rows = [
-        (f"host-{number * HOSTS + i // METRICS:05d}", f"metric.{i % METRICS}", (), MARK_NS, 50.0, Kind.GAUGE)
+        (f"host-{number * HOSTS + i // METRICS:05d}", f"metric.{i % METRICS}", (), MARK_NS, float(usual[i]), Kind.GAUGE)
         for i in range(POINTS)
     ]
     far = [(*row[:4], 5_000.0 if i < METRICS else row[4], row[5]) for i, row in enumerate(rows)]

@@ -36,8 +36,8 @@ class Fleet:
     def __init__(self, n_series: int, points: int) -> None:
         self.n_series, self.points = n_series, points
         chance = np.random.default_rng(0)
-        level = 50.0 + 10.0 * chance.normal(size=n_series)
-        self._variants = [self._encoded(level + chance.normal(size=n_series)) for _ in range(VARIANTS)]
+        self.levels = 50.0 + 10.0 * chance.normal(size=n_series)
+        self._variants = [self._encoded(self.levels + chance.normal(size=n_series)) for _ in range(VARIANTS)]
 
     def records(self, step: int, time_ms: int) -> Iterator[bytes]:
         """One step of all hosts."""
