@@ -28,6 +28,8 @@ DECADES = 12.0
 WEEK_MS = 604_800_000
 # steps above a threshold come in runs: about one run in so many steps (the extremal index of the smoothed energy)
 STEPS_A_RUN = 100.0
+# the fastest steps whose rareness the built-in tail tells
+BELIEVED_MS = 20_000
 DIGITS = 9
 # no incident is made of what happens every other hour of a quiet fleet
 LEAST_THRESHOLD = 0.02
@@ -145,9 +147,12 @@ class Scoring:
         return Scored(score, threshold, seen < k.WARM_UP_STEPS, judged, _contribution(features))
 
     def _wanted(self, rhythm_ms: npt.NDArray[np.int64]) -> Floats:
-        """How rare, in decades, a step must be for the budget."""
-        steps_a_week = WEEK_MS / np.maximum(rhythm_ms, 1_000)
-        decades: Floats = np.log10(steps_a_week / STEPS_A_RUN / self._budget) + self._shift
+        """How rare, in decades, a step must be for the budget; and of an entity that nobody knows yet, shape (n, 2).
+
+        No built-in tail vouches for what happens once in a week of seconds: at first, fast steps count as slow ones.
+        """
+        rhythms = np.maximum(rhythm_ms[:, None], [1_000, BELIEVED_MS])
+        decades: Floats = np.log10(WEEK_MS / rhythms / STEPS_A_RUN / self._budget) + self._shift
         return np.clip(decades, LEAST_THRESHOLD * DECADES, DECADES)
 
 

@@ -4,8 +4,13 @@ import importlib
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from pipeline.incident import epoch_ms
+from pipeline.recordings import recording
+from pipeline.replay import replay
 from pipeline.stream import Plan
 
 ROOT = Path(__file__).parents[1]
@@ -59,3 +64,14 @@ def test_the_readme_shows_the_behaviour_that_was_measured(behaviour):
     table = "\n".join([behaviour.BEGIN, *behaviour.markdown(results), behaviour.END])
     assert table in (ROOT / "README.md").read_text()
     assert all(of["scenes"] >= 20 for of in results["kinds"].values())
+
+
+@pytest.mark.parametrize("n_metrics", [1, 4, 38])
+def test_a_great_fault_is_told_in_the_first_minutes_of_a_fresh_host_that_speaks_each_second(n_metrics):
+    chance = np.random.default_rng(3)
+    values = chance.normal(50.0, 1.0, (660, n_metrics))
+    values[600:] += 300.0
+    times = pd.to_datetime(1_700_000_000_000 + 1_000 * np.arange(len(values)), unit="ms", utc=True)
+    frame = pd.DataFrame(values, columns=[f"m{n}" for n in range(n_metrics)]).assign(timestamp=times)
+    told = [event.data for event in replay([recording(frame, "web-1")], Plan()).incidents]
+    assert told and epoch_ms(told[0].started_at) // 1_000 - 1_700_000_000 in range(600, 620)

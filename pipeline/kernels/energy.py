@@ -85,9 +85,13 @@ def excess(features, out):
 
 @njit(**INNER)
 def verdict(row, energy, wanted):
-    """Decades of an energy, and those from which on it is an anomaly if the budget wants ``wanted`` of them."""
+    """Decades of an energy, and those from which on it is an anomaly if the budget wants ``wanted`` of them.
+
+    The second of these is for an entity that nobody knows yet; the more peaks it has shown, the more the first counts.
+    """
     slow, quick = row[SLOW : SLOW + t.N_TAIL], row[QUICK : QUICK + t.N_TAIL]
-    allowed = t.level(quick, wanted, QUICK_PACE)
+    known = quick[t.N_PEAKS] / (quick[t.N_PEAKS] + QUICK_PACE.prior_peaks)
+    allowed = t.level(quick, known * wanted[0] + (1.0 - known) * wanted[1], QUICK_PACE)
     return t.decades(slow, energy, SLOW_PACE), t.decades(slow, allowed, SLOW_PACE)
 
 
@@ -176,7 +180,7 @@ def combine(groups, grid, excesses, said, weights, states, out):
     ----------
     groups : tuple of arrays
         (series int64[n], time_ms int64[n], waited bool[n], bounds int64[m + 1], adapt float64[m],
-        wanted decades float64[m], excess of each entity's window float64[m], slot of the local day int64[m]).
+        wanted decades float64[m, 2], excess of each entity's window float64[m], slot of the local day int64[m]).
     grid : tuple of arrays
         (entity of series, next series, step of series, first series of entity).
     excesses : float64[n, N_EXCESS]

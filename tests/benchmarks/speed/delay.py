@@ -29,7 +29,6 @@ WARM_SECONDS = 105  # a minute of steps to be sure of anything, and time to work
 PAST_SECONDS = 60  # of them, sent as fast as can be
 JUMPS, HOLD_SECONDS = 40, 5  # hosts that are far off at a time, and for how long
 HOSTS = POINTS // METRICS  # in a record
-BUDGET = 100  # incidents an entity and week: after two minutes nobody is sure enough for one a week
 
 
 def measure(bootstrap: str, topic: str, n_series: int, seconds: int, jittered: bool) -> dict[str, float]:
@@ -37,7 +36,6 @@ def measure(bootstrap: str, topic: str, n_series: int, seconds: int, jittered: b
     create({"bootstrap_servers": bootstrap}, topic)
     fleet = Fleet(n_series, POINTS)
     settings = {"source.topics": topic, "source.history_hours": 0, "models.poll_seconds": 0}
-    settings["detection.alert_budget_per_entity_week"] = BUDGET
     with (
         tempfile.TemporaryDirectory() as folder,
         RunningJob(bootstrap, topic, Path(folder, "log"), {**settings, "state.folder": folder}) as job,
