@@ -5,6 +5,7 @@ Counters with and without start times, deltas, histograms of both layouts and su
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pipeline.events import Records
 from pipeline.image import live_rows
 from pipeline.stream import PartitionStream, StepResult
 
+EAGER = replace(PLAN, budget_per_week=50.0)  # of a host that is twenty minutes old hardly anything is sure
 T0, STEP, N_STEPS = 1_700_000_000_000, 10_000, 150
 HOSTS, FAULT, RESTART = ("a", "b"), range(100, 112), 60
 DELTA, CUMULATIVE = 1, 2
@@ -82,7 +84,7 @@ def fleet() -> list[Row]:
 
 
 def run(rows: list[Row]) -> tuple[PartitionStream, StepResult]:
-    n, stream = len(rows), PartitionStream(PLAN, "t", 0)
+    n, stream = len(rows), PartitionStream(EAGER, "t", 0)
     sent = Records("t", 0, list(range(n)), [T0 + N_STEPS * STEP] * n, [None] * n, [value for *_, value in rows])
     return stream, stream.step(sent)
 
