@@ -87,7 +87,7 @@ class Hindsight:
         """
         gone = self._incidents.gone.setdefault(entity, [])
         found = [life for life in gone + self._incidents.of(entity) if life.revision > 0]
-        told = _matched(published, found)
+        told = _matched(published, found, name)
         for life in found:
             before = told.get(id(life))
             yield from _revised(life, before, at, name)
@@ -109,10 +109,18 @@ def _copied(life: Life) -> Life:
     return replace(life, blame=dict(life.blame))
 
 
-def _matched(published: Iterable[Life], found: Iterable[Life]) -> dict[int, Life]:
-    """For each life found, by ``id()``, the published one that it is: of the same id, else at the same time."""
+def _matched(published: Iterable[Life], found: Iterable[Life], name: Callable[[Life], None]) -> dict[int, Life]:
+    """For each life found, by ``id()``, the published one that it is: of the id it has or would get, else at its time.
+
+    So no life that is new is given an id that was given before.
+    """
     by_id = {life.incident_id: life for life in published}
-    told = {id(life): by_id.pop(life.incident_id) for life in found if life.incident_id in by_id}
+    told: dict[int, Life] = {}
+    for life in found:
+        named = replace(life)
+        name(named)
+        if named.incident_id in by_id:
+            told[id(life)] = by_id.pop(named.incident_id)
     left = sorted(by_id.values(), key=lambda life: life.started_ms)
     for life in sorted(found, key=lambda life: life.started_ms):
         if id(life) in told or life.incident_id:

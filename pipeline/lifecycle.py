@@ -232,7 +232,21 @@ class Incidents:
         strong = evidence.score >= min(1.0, STRONG * evidence.threshold)
         if life.over < self.plan.open_steps and not strong:
             return None
-        return self._publish(life, "opened", "opened", (evidence.time_ms, evidence.record, life.last_record_offset))
+        at = (evidence.time_ms, evidence.record, life.last_record_offset)
+        before = self._retracted(life)
+        if before is None:
+            return self._publish(life, "opened", "opened", at)
+        life.incident_id, life.revision = before.incident_id, before.revision
+        return self._publish(life, "reopened", "recurred", at)
+
+    def _retracted(self, life: Life) -> Life | None:
+        """Take up the life of the same start that late data took back: it has the id that this one would get."""
+        gone = self.gone.get(life.entity, [])
+        for before in gone:
+            if (before.track, before.started_ms) == (life.track, life.started_ms) and before.incident_id:
+                gone.remove(before)
+                return before
+        return None
 
     def _maybe_reopen(self, life: Life, evidence: Evidence) -> Change | None:
         if life.over < self.plan.open_steps:
