@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from wire import NAMES as CAPTURES
 from wire import WIRE
@@ -105,6 +105,7 @@ def test_damaged_columns_are_rejected_with_the_reason(damage, detail):
 
 
 @given(st.binary(max_size=200))
+@example(b" a=1")  # as a line of influx goes on
 def test_hostile_bytes_behind_the_mark_end_as_a_reason(noise):
     found = decode(records([MAGIC + noise]), Catalog())
     assert len(found.samples) == 0

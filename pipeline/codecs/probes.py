@@ -58,7 +58,7 @@ _PLAIN = re.compile(
     rb'\{(?:\s*+"(?:(metric)|(value)|timestamp|entity|labels|unit|kind|class)"\s*+:\s*+'
     rb'(?:"[^"\\]*+"|\{[^{}]*+\}|[^",{}\[\]]++)(?:,(?=\s*+")|(?=\s*+\})))+\s*+\}'
 )
-_INFLUX = re.compile(rb'(?![pP][uU][tT]|#)[^\x00-\x20"{}\[\]\\]++ ++[^\x00-\x20,="\\]++=[^, \r\n]')
+_INFLUX = re.compile(rb'(?![pP][uU][tT]|#|\xf5)[^\x00-\x20"{}\[\]\\]++ ++[^\x00-\x20,="\\]++=[^, \r\n]')
 _KEYS: tuple[tuple[str, frozenset[str]], ...] = (
     ("otlp-json", frozenset({"resourceMetrics"})),
     ("collectd-json", frozenset({"dstypes", "values", "plugin"})),
