@@ -314,10 +314,7 @@ class PartitionStream:
         return told
 
     def _judge_again(self, closed: Closed, rewound: Rewound, offsets: list[int]) -> list[tuple[int, str, CloudEvent]]:
-        """Judge entities anew from where they were settled, and tell only what differs from what was published.
-
-        Scores that were told stay as they are.
-        """
+        """Judge entities anew from where they were settled; tell only what differs; scores that were told stay."""
         judge, grid = self.judge, self.grid.view
         published = judge.rewind(rewound, grid)
         for wave in closed.waves:
