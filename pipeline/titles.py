@@ -67,43 +67,37 @@ def title_of(entity: str, life: Life, metrics: Sequence[ContributingMetric], rea
     reason
         Why it is told now; of an end, what ended it.
     """
-    if life.status != "resolved":
-        return f"{entity}: {_is(life, metrics)}"
-    if reason in ENDS:
-        return f"{entity}: {_is(life, metrics)}: {ENDS[reason]}"
-    return f"{entity}: {_was(life, metrics)}"
+    is_over = life.status == "resolved" and reason not in ENDS
+    start = _clock(life.started_ms, life.ended_ms if is_over else life.updated_ms)
+    when = f"from {start} to {_clock(life.ended_ms, life.ended_ms)} UTC" if is_over else f"since {start} UTC"
+    if life.track == "silence" or not metrics:
+        said = f"{_unnamed(life)} {when}"
+    else:
+        said = f"{metrics[0].metric} {_was(life, metrics, when) if is_over else _is(life, metrics, f'{start} UTC')}"
+    end = f": {ENDS[reason]}" if life.status == "resolved" and not is_over else ""
+    return f"{entity}: {said}{end}"
 
 
-def _is(life: Life, metrics: Sequence[ContributingMetric]) -> str:
-    """What goes on."""
-    since = f"{_clock(life.started_ms, life.updated_ms)} UTC"
-    if life.track == "silence":
-        return f"no telemetry since {since}"
-    if not metrics:
-        return f"{_unnamed(life)} since {since}"
-    top = metrics[0]
+def _is(life: Life, metrics: Sequence[ContributingMetric], since: str) -> str:
+    """What the first metric does."""
     if life.outlook is not None:
-        return f"{top.metric} {_outlook(life.outlook)}"
+        return _outlook(life.outlook)
     phrase = (FIRST if life.revision == 1 else LATER)[life.kind]
-    return f"{top.metric} {phrase.format(now=amount(top.value, top.unit), since=since)}{_usually(metrics)}"
+    return f"{phrase.format(now=amount(metrics[0].value, metrics[0].unit), since=since)}{_usually(metrics)}"
 
 
-def _was(life: Life, metrics: Sequence[ContributingMetric]) -> str:
-    """What is over."""
-    span = f"from {_clock(life.started_ms, life.ended_ms)} to {_clock(life.ended_ms, life.ended_ms)} UTC"
-    if life.track == "silence":
-        return f"no telemetry {span}"
-    if not metrics:
-        return f"{_unnamed(life)} {span}"
-    top = metrics[0]
-    now = f"now {amount(top.value, top.unit)}"
+def _was(life: Life, metrics: Sequence[ContributingMetric], span: str) -> str:
+    """What the first metric did."""
+    now = f"now {amount(metrics[0].value, metrics[0].unit)}"
     if life.outlook is not None:
-        return f"{top.metric} {'no longer runs out' if life.outlook.left else 'no longer fills'}, {now}"
-    return f"{top.metric} {PAST[life.kind]} {span}, {now}{_usually(metrics)}"
+        return f"{'no longer runs out' if life.outlook.left else 'no longer fills'}, {now}"
+    return f"{PAST[life.kind]} {span}, {now}{_usually(metrics)}"
 
 
 def _unnamed(life: Life) -> str:
-    """What is known where a recovery knows no metrics any more."""
+    """What is wrong where there is no metric to name: all are silent, or a recovery knows none any more."""
+    if life.track == "silence":
+        return "no telemetry"
     return "a limit within reach" if life.track == "exhaustion" else "unusual behaviour"
 
 
