@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.catalog import Catalog
 from pipeline.codecs.buckets import QUANTILES, Distribution, quantile
@@ -79,7 +78,7 @@ class Meaning:
         gaps = gaps_by_reason(samples.value, kinds, none)
         if not aside.any() and not derived and not none.any():
             return Watched(samples, 0, 0, gaps)
-        kept = _taken(replace(samples, value=np.where(none, np.nan, samples.value)), ~aside)
+        kept = replace(samples, value=np.where(none, np.nan, samples.value)).take(~aside)
         return Watched(_joined(kept, derived), int(aside.sum()), len(derived), gaps)
 
     def _derive(self, samples: SampleBatch, one: Distribution) -> list[tuple[int, int, float, int, int, int]]:
@@ -135,10 +134,6 @@ def _told_of(interval: Past | None) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None and np.isfinite(value)}
 
 
-def _taken(samples: SampleBatch, rows: npt.NDArray[np.bool_]) -> SampleBatch:
-    return SampleBatch(**{name: getattr(samples, name)[rows] for name in _COLUMNS})
-
-
 def _joined(samples: SampleBatch, rows: list[tuple[int, int, float, int, int, int]]) -> SampleBatch:
     """Samples with derived rows after them, in record order."""
     if not rows:
@@ -149,4 +144,4 @@ def _joined(samples: SampleBatch, rows: list[tuple[int, int, float, int, int, in
         for name in _COLUMNS
     }
     order = np.argsort(both["record"], kind="stable")
-    return SampleBatch(**{name: column[order] for name, column in both.items()})
+    return SampleBatch(**both).take(order)
