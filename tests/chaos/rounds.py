@@ -7,6 +7,7 @@ import time
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
+from pipeline.cli.run import LEFT_AT_ONCE
 from pipeline.faults import POINTS
 from pipeline.kafka.broker import EmbeddedBroker, kafka_home
 from pipeline.kafka.follow import read_all
@@ -255,7 +256,8 @@ class Round:
             codes = {pid: nursery.ended(pid) for pid, nursery in living.items()}
             for pid in [pid for pid, code in codes.items() if code is not None]:
                 del living[pid]
-                self.crashed += codes[pid] > 0  # an error of its own: a fault or a signal ends otherwise
+                # an error of its own: a fault or a signal ends otherwise, and a second signal asks to leave at once
+                self.crashed += codes[pid] > 0 and codes[pid] != LEFT_AT_ONCE
 
     def await_end(self):
         until = time.monotonic() + 15
