@@ -63,8 +63,13 @@ class Outbox:
         self._source, self._sink, self._on_committed = source, sink, on_committed
         self._under_way: Batch | None = None
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a batch can be published now without waiting for the one before."""
+        return self._under_way is None or self._sink.is_through
+
     def publish(self, batch: Batch) -> None:
-        """Send a batch, and begin to commit it."""
+        """Send a batch, and begin to commit it, as soon as the one before is committed."""
         reach("after-step")
         self._settle()
         self._sink.begin()

@@ -146,13 +146,14 @@ class Job:
         5. now and then a state whose work is committed is kept: see ``_keep``.
 
         Many records are stepped part by part. An incident that one part found does not wait for the rest of them: it
-        is committed while the next part is stepped.
+        is committed while the next part is stepped. Nor do these wait for that commit: what they find meanwhile goes
+        into the next one.
         """
         batch, n_before = Batch(), self.summary.commits
         self._hear_offers()
         with Outbox(source, sink, self._count) as outbox:
             for part in parts_of(batches, self._works):
-                if batch.has_news:
+                if batch.has_news and outbox.is_free:
                     outbox.publish(batch)
                     batch = Batch()
                 self._step(part, batch)

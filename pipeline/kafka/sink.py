@@ -135,6 +135,11 @@ class Sink:
 
         self._under_way = _Call(commit)
 
+    @property
+    def is_through(self) -> bool:
+        """Whether :meth:`settle` would not wait."""
+        return self._under_way is None or self._under_way.is_through
+
     def settle(self) -> None:
         """Wait until a commit that is under way is through.
 
@@ -201,6 +206,11 @@ class _Call:
         self._until = time.monotonic() + COMMIT_SECONDS
         self._thread = threading.Thread(target=self._guarded, args=(call,), daemon=True)
         self._thread.start()
+
+    @property
+    def is_through(self) -> bool:
+        """Whether there is nothing to wait for, however it ended."""
+        return not self._thread.is_alive()
 
     def wait(self) -> None:
         """Return when it is through, or raise what it raised.
