@@ -55,16 +55,16 @@ class Image:
     Parameters
     ----------
     names
-        The catalog's lines, in the order in which ids were given.
+        The catalog's lines, in the order in which ids were given, in pieces to be put one after the other.
     rows
         How many rows are live, by axis; of an axis not named here all are.
     tables
-        By name, ``stage.array``. Views into the stages when taken, so they are valid until the stream moves on.
+        By name, ``stage.array``. Like the names views into the stages when taken: valid until the stream moves on.
     told
         What is not an array (lives of incidents, settings in force), encoded.
     """
 
-    names: bytes
+    names: tuple[bytes | bytearray, ...]
     rows: Mapping[Axis, int]
     tables: dict[str, Table]
     told: bytes

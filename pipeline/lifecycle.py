@@ -160,7 +160,9 @@ class Incidents:
             return None
         del self.lives[key]
         life.ended_ms = time_ms
-        return self._publish(life, "resolved", "recovered", (time_ms, record, offset))
+        # what it said before it was missed only came late: in time, it would not have been missed
+        reason: Reason = "retracted" if time_ms < life.detected_ms else "recovered"
+        return self._publish(life, "resolved", reason, (time_ms, record, offset))
 
     def leave(self, entity: int, at: tuple[int, int, int]) -> list[Change]:
         """Resolve what is open of an entity whose records go elsewhere now; ``at`` as in :meth:`silence`.

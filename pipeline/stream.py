@@ -205,13 +205,13 @@ class PartitionStream:
     def moving(self) -> Moving:
         """The state for one who copies it while it moves on; valid until it does."""
         owner = self.grid.view.links[0][: self.grid.n_series]
-        return Moving(Image(b"", self.judge.rows(), self._tables(), b""), owner, self.touched, self.image)
+        return Moving(Image((), self.judge.rows(), self._tables(), b""), owner, self.touched, self.image)
 
     @classmethod
     def of_image(cls, image: Image, topic: str, partition: int, bundle: Bundle | None) -> PartitionStream:
         """The stream that an image was taken of, with the bundle that served it."""
         told = msgspec.json.decode(image.told, type=_Told)
-        catalog = Catalog.read(image.names, told.plan.max_series)
+        catalog = Catalog.read(b"".join(image.names), told.plan.max_series)
         stream = cls(told.plan, topic, partition, bundle, catalog)
         stream.judge.bind_again(image)
         laid(image, stream._tables())

@@ -210,7 +210,8 @@ def _picked(records: Records, rows: Iterable[int]) -> Records:
 
 
 def _copied(image: Image) -> Image:
-    return replace(image, tables={name: one._replace(array=one.array.copy()) for name, one in image.tables.items()})
+    tables = {name: one._replace(array=one.array.copy()) for name, one in image.tables.items()}
+    return replace(image, names=tuple(map(bytes, image.names)), tables=tables)
 
 
 def _blamed(records: Records, detail: str) -> StepResult:

@@ -45,6 +45,17 @@ def test_a_host_alone_on_its_partition_is_missed_by_a_tick():
     assert [event.type for event in back] == ["foreshock.incident.resolved.v1"]
 
 
+def test_what_a_host_said_before_it_was_missed_and_only_came_late_takes_its_silence_back():
+    for back, reason in ((range(40, 80), "retracted"), (range(60, 80), "recovered")):
+        stream = PartitionStream(Plan(), "t", 0)
+        feed(stream, steps("abc", range(40)), 0)
+        told = feed(stream, steps("ab", range(40, 60)), 120)
+        assert silent(told) == ["c"]
+        late = [(T0 + 60 * STEP, T0 + i * STEP, "c", "host") for i in back]
+        (end,) = [event.data for event in feed(stream, late, 160) if event.data.track == "silence"]
+        assert (end.incident_id, end.status, end.reason) == (told[-1].data.incident_id, "resolved", reason)
+
+
 def test_a_host_that_reports_in_bursts_is_missed_by_its_own_rhythm():
     stream = PartitionStream(Plan(), "t", 0)
     rows, at = [], 0

@@ -116,7 +116,7 @@ def room_for(image: Image) -> int:
 
 def tail_bytes(image: Image) -> int:
     """At most how many bytes follow the arrays of an image."""
-    return len(image.names) + len(image.told) + HEADER_BYTES * (len(image.tables) + 1) + SEAL_BYTES
+    return sum(map(len, image.names)) + len(image.told) + HEADER_BYTES * (len(image.tables) + 1) + SEAL_BYTES
 
 
 def encode(image: Image, mark: Mark, buffer: Buffer) -> Bytes:
@@ -124,18 +124,20 @@ def encode(image: Image, mark: Mark, buffer: Buffer) -> Bytes:
     owner = np.zeros(image.rows["series"], np.int64)
     state = Moving(image, owner, Touched(), lambda: image)
     out = buffer.take(room_for(image))
-    return written(Draft(state, out, len(MAGIC)), state, mark, out)
+    return written(Draft(state, out, len(MAGIC)), state, image, mark, out)
 
 
-def written(draft: Draft, state: Moving, mark: Mark, out: Bytes) -> Bytes:
+def written(draft: Draft, state: Moving, whole: Image, mark: Mark, out: Bytes) -> Bytes:
     """Finish a draft as the snapshot of a mark, in ``out``; the only part that the stream has to wait for."""
-    arrays, image = draft.finish(state), state.whole()
-    sizes = (dict(image.rows), len(image.names), len(image.told))
+    arrays = draft.finish(state)
+    sizes = (dict(whole.rows), sum(map(len, whole.names)), len(whole.told))
     header = msgspec.json.encode(_Header(SCHEMA, __version__, platform.machine(), mark, *sizes, arrays))
-    tail = b"".join([image.names, image.told, header, LENGTH.pack(len(header))])
     out[: len(MAGIC)] = np.frombuffer(MAGIC, np.uint8)
-    out[draft.end : draft.end + len(tail)] = np.frombuffer(tail, np.uint8)
-    return out[: draft.end + len(tail) + SEAL_BYTES]
+    at = draft.end
+    for piece in (*whole.names, whole.told, header, LENGTH.pack(len(header))):
+        out[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+        at += len(piece)
+    return out[: at + SEAL_BYTES]
 
 
 def seal(snapshot: Bytes) -> None:
@@ -169,4 +171,4 @@ def decode(data: bytes) -> tuple[Mark, Image]:
         count = int(np.prod(one.shape, dtype=np.int64))
         tables[one.name] = Table(one.axis, np.frombuffer(data, np.dtype(one.dtype), count, one.at).reshape(one.shape))
     names, told = data[told_at - header.names_bytes : told_at], data[told_at : told_at + header.told_bytes]
-    return header.mark, Image(names, header.rows, tables, told)
+    return header.mark, Image((names,), header.rows, tables, told)

@@ -112,7 +112,8 @@ class Snapshots:
         if not self._buffer.fits(draft.end + tail_bytes(whole)):  # begun anew with more room for what is told
             self._tail_bytes = 2 * tail_bytes(whole)
             return
-        self._submit(written(draft, state, mark, self._buffer.take(draft.end + tail_bytes(whole))), mark)
+        out = self._buffer.take(draft.end + tail_bytes(whole))
+        self._submit(written(draft, state, whole, mark, out), mark)
 
     def take(self, image: Image, mark: Mark) -> None:
         """Keep a state whose work is committed at once. Returns when it is copied; it is written in the background."""
