@@ -15,7 +15,6 @@ import numpy.typing as npt
 from models.bundle import Bundle
 from pipeline.grid import GridView, Wave
 from pipeline.image import Table
-from pipeline.kernels import baseline as b
 from pipeline.kernels import energy as k
 from pipeline.kernels.season import N_SLOTS
 from pipeline.room import roomy
@@ -129,6 +128,8 @@ class Scoring:
         """
         excesses = np.zeros((len(wave.series), k.N_EXCESS))
         k.excess(features, excesses)
+        contribution = np.empty(len(wave.series))
+        k.blame(features, contribution)
         if self._bundle is not None:
             excesses[:, k.MODEL_EXCESS] = self._bundle.excess(features)
         entities = wave.entity[wave.bounds[:-1]]
@@ -144,7 +145,7 @@ class Scoring:
         decades[~judged] = 0.0, DECADES
         score = np.clip(decades[:, 0] / DECADES, 0.0, 1.0).round(DIGITS)
         threshold = np.clip(decades[:, 1] / DECADES, LEAST_THRESHOLD, 1.0).round(DIGITS)
-        return Scored(score, threshold, seen < k.WARM_UP_STEPS, judged, _contribution(features))
+        return Scored(score, threshold, seen < k.WARM_UP_STEPS, judged, contribution)
 
     def _wanted(self, rhythm_ms: npt.NDArray[np.int64]) -> Floats:
         """How rare, in decades, a step must be for the budget; and of an entity that nobody knows yet, shape (n, 2).
@@ -154,14 +155,3 @@ class Scoring:
         rhythms = np.maximum(rhythm_ms[:, None], [1_000, BELIEVED_MS])
         decades: Floats = np.log10(WEEK_MS / rhythms / STEPS_A_RUN / self._budget) + self._shift
         return np.clip(decades, LEAST_THRESHOLD * DECADES, DECADES)
-
-
-def _contribution(features: Floats) -> Floats:
-    """How far each row is from what was expected: its step, and a third of its distances from level and season.
-
-    A step of a small share of the range shown so far carries little blame, however still the series was before.
-    """
-    step = np.minimum(np.abs(features[:, b.INNOVATION]), np.abs(features[:, b.REACH]) / k.LEAST_REACH)
-    stuck = k.STILL_SCALES * np.maximum(features[:, b.FLAT] - 1.0, 0.0)
-    blame: Floats = step + 0.3 * np.abs(features[:, b.LEVEL]) + 0.3 * np.abs(features[:, b.SHIFT]) + stuck
-    return blame

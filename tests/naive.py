@@ -97,6 +97,12 @@ def excess(features):
     ]
 
 
+def blame(features):
+    """What a row carries: its step to the power of 1.5, its distances from level and season, and stillness."""
+    step, level, shift = (min(abs(features[column]), 100) for column in (0, 2, 9))
+    return min(step, abs(features[8]) / 0.02) ** 1.5 + 0.3 * level + shift + 10 * max(features[7] - 1, 0)
+
+
 def filling(samples, limit, block_ms=900_000):
     """Per finished block (mean, drift, variance, n, ripe) of a series of (time, value) that fills up to a limit."""
     blocks = {}

@@ -172,6 +172,16 @@ def test_excess_is_the_naive_one():
     assert np.allclose(out[:, :9], [naive.excess(row) for row in features])
 
 
+def test_blame_is_the_naive_one_and_bounded():
+    features = np.random.default_rng(8).normal(scale=40, size=(50, baseline.N_FEATURES))
+    features[0] = 1e200
+    features[0, baseline.FLAT] = 2.0
+    out = np.zeros(50)
+    energy.blame(features, out)
+    assert np.allclose(out, [naive.blame(row) for row in features])
+    assert out[0] == 1000.0 + 30.0 + 100.0 + 10.0
+
+
 PACES = [energy.SLOW_PACE, energy.QUICK_PACE]
 
 

@@ -34,6 +34,9 @@ STILL_SCALES = 10.0
 EXCESS_CAP = 50.0
 # share of its range within which a series' step counts as one scale at least: less is no news, however still it was
 LEAST_REACH = 0.02
+# what distances from level and season carry of the blame beside a step; none counts for more than so many scales: the
+# first flicker of what never moved is not to blame for everything
+LEVEL_BLAME, SHIFT_BLAME, MOST_BLAMED = 0.3, 1.0, 100.0
 # columns of the entity state; SLOW and QUICK start a tail's columns, MEANS and LOG_MEANS the running means of the parts
 # and of their logarithms
 UNREST, N_STEPS, SLOW = range(3)
@@ -81,6 +84,26 @@ def excess(features, out):
         out[i, 6] = min(BAND_SCALES * abs(f[BEYOND]), 10.0 * EXCESS_CAP)
         out[i, 7] = min(STILL_SCALES * max(f[FLAT] - 1.0, 0.0), EXCESS_CAP)
         out[i, 8] = min(max(abs(f[SHIFT]) - 3.0, 0.0), EXCESS_CAP)
+
+
+@njit(cache=True)
+def blame(features, out):
+    """How much each row is to blame: its step, its distances from level and season, and how long it has been stuck.
+
+    Blame grows faster than a step, to the power of 1.5: over an event the few rows at which a metric jumped tell more
+    than the rest. A step of a small share of the range shown so far carries little, however still the series was.
+
+    Parameters
+    ----------
+    features : float64[n, N_FEATURES]
+    out : float64[n]
+        Filled here.
+    """
+    for i in range(features.shape[0]):
+        f = features[i]
+        step = min(abs(f[INNOVATION]), abs(f[REACH]) / LEAST_REACH, MOST_BLAMED)
+        away = LEVEL_BLAME * min(abs(f[LEVEL]), MOST_BLAMED) + SHIFT_BLAME * min(abs(f[SHIFT]), MOST_BLAMED)
+        out[i] = step * np.sqrt(step) + away + STILL_SCALES * max(f[FLAT] - 1.0, 0.0)
 
 
 @njit(**INNER)
