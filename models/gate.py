@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from models.bundle import Bundle
 from models.drift import histogram, quantile_edges, stability_index
@@ -96,6 +97,9 @@ class Rule:
         default=1.0,
         metadata={"says": "Incidents (false ones if faults are labelled) a week and entity, in alert budgets"},
     )
+    confidence: float = field(
+        default=0.95, metadata={"says": "How sure it must be that they are more, for a short stretch tells little"}
+    )
     false_factor_max: float = field(
         default=1.25, metadata={"says": "False incidents on labelled stretches, in those of the champion (plus one)"}
     )
@@ -118,11 +122,14 @@ class Rule:
                 out.append(
                     f"it finds {b.event_recall:.0%} of {told.n_events} faults, the champion {a.event_recall:.0%}"
                 )
-        before, after = (_load(side, told.entity_weeks) for side in (a, b))
-        limit = max(self.budget_factor_max * told.budget_per_week, before)
-        if after > limit + 1e-9:
+        allowed = max(self.budget_factor_max * told.budget_per_week, _unwanted(a) / max(told.entity_weeks, 1e-9))
+        most = self._most_by_chance(allowed * told.entity_weeks)
+        if _unwanted(b) > most:
             what = "incidents" if b.false is None else "false incidents"
-            out.append(f"{after:.2f} {what} an entity and week, at most {limit:.2f} are allowed")
+            out.append(
+                f"{_unwanted(b)} {what} in {told.entity_weeks:.3g} entity-weeks, by chance at most {most} where"
+                f" {allowed:.3g} a week are allowed"
+            )
         if a.false is not None and b.false is not None and b.false > self.false_factor_max * a.false + 1:
             out.append(f"{b.false} false incidents, the champion has {a.false}")
         if b.cpu_seconds > self.cost_factor_max * a.cpu_seconds + 1.0:
@@ -130,6 +137,10 @@ class Rule:
         if b.megabytes > self.megabytes_max:
             out.append(f"it takes {b.megabytes:,.0f} MB, {self.megabytes_max:,.0f} are allowed")
         return out
+
+    def _most_by_chance(self, expected: float) -> int:
+        """The largest count that is no proof of a rate above the one expected: Poisson's; one alone proves nothing."""
+        return max(1, int(stats.poisson.ppf(self.confidence, expected)))
 
     def as_yaml(self) -> str:
         """The rule as a file that a person can change."""
@@ -280,9 +291,9 @@ def _megabytes(bundle: Bundle) -> float:
     return (arrays + sum(len(dumped(one)) for one in estimators if one is not None)) / 1e6
 
 
-def _load(side: Side, entity_weeks: float) -> float:
-    """Incidents an entity and week that nobody can be glad of: where faults are labelled, the false ones alone."""
-    return side.per_entity_week if side.false is None else side.false / max(entity_weeks, 1e-9)
+def _unwanted(side: Side) -> int:
+    """How many incidents nobody can be glad of: where faults are labelled, the false ones alone."""
+    return side.incidents if side.false is None else side.false
 
 
 def _agreement(a: Sequence[Span], b: Sequence[Span]) -> float:

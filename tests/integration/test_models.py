@@ -154,9 +154,7 @@ def test_a_model_is_trained_refused_promoted_swapped_in_and_taken_back(broker, f
     on_store("train", "--data", data / "long", "--alias", "none")
     told = json.loads(on_store("models", "compare", "champion", "3", *over, "--json"))
     assert told["after"]["event_recall"] >= told["before"]["event_recall"] > 0.5
-    rule = tmp_path / "rule.yaml"  # of a third of a week in all one false incident alone is four budgets
-    rule.write_text("budget_factor_max: 8\n")
-    on_store("models", "promote", "3", "--rule", rule)
+    on_store("models", "promote", "3")
     assert live.wait_for("the champion is version 3", 5.0) < 5.0
     live.send(stretch_of(first + N_LIVE, N_LIVE, [(FLEET.hosts[1], FAULT)], by=150.0))
     assert live.versions()[-1] == "3"

@@ -1,6 +1,7 @@
 """Laws of the gate, by the commands that people type, on a real MLflow: nothing serves that the rule refuses."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from models.card import Card
 from models.drift import MOVED, histogram, quantile_edges
 from models.errors import ModelError
-from models.gate import Rule
+from models.gate import Comparison, Rule, Side
 from models.plots import drift_figure
 from pipeline.simulate.fleet import Fleet
 from pipeline.simulate.labels import write_labels
@@ -115,6 +116,17 @@ def test_a_rule_on_paper_is_the_rule_in_the_code():
     path = Path(__file__).parents[2] / "configs" / "promotion.yaml"
     assert path.read_text() == Rule().as_yaml(), "write Rule().as_yaml() to configs/promotion.yaml"
     assert Rule.read(path) == Rule()
+
+
+@pytest.mark.parametrize(
+    ("incidents", "entity_weeks", "may"),
+    [(1, 0.01, True), (2, 0.01, False), (3, 1.0, True), (4, 1.0, False), (117, 100.0, True), (118, 100.0, False)],
+)
+def test_a_short_stretch_refuses_only_what_chance_does_not_explain(incidents, entity_weeks, may):
+    side = Side(0, 0.0, None, None, None, 0.0, 0.0, 0.0)
+    after = replace(side, incidents=incidents, per_entity_week=incidents / entity_weeks)
+    told = Comparison("1", "2", side, after, 1.0, 0.0, 0, entity_weeks, budget_per_week=1.0)
+    assert bool(Rule().reasons(told)) is not may
 
 
 def test_a_rule_with_an_unknown_key_is_told(tmp_path):
