@@ -271,7 +271,8 @@ class Grid:
     def tick(self, clock_ms: int) -> Closed:
         """Advance the partition clock without a record, and find who is missed then."""
         first = self._begin(1)
-        q.tick(self._state, self.n_entities, clock_ms, self.limits[1:3], first, self._out)
+        limits = (*self.limits[1:3], q.ALONE)
+        q.tick(self._state, self.n_entities, clock_ms, limits, first, self._out)
         return self._collect(first, np.zeros(1, np.int32), Counts())
 
     def call_roll(self) -> None:

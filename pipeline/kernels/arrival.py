@@ -151,10 +151,10 @@ def _count(fate, i, out):
 @njit(**INNER, forceinline=True)
 def _look(g, n_entities, limits, trigger, out):
     """Look who is missed, if the partition clock has moved enough since the last look."""
-    rhythms, least_ms, look_ms = limits
+    look_ms = limits[2]
     if g.clock[NOW] - g.clock[CHECKED] >= look_ms:
         g.clock[CHECKED] = g.clock[NOW] - g.clock[NOW] % look_ms
-        find_silent(g, n_entities, (rhythms, least_ms, False), trigger, out)
+        find_silent(g, n_entities, limits, trigger, out)
 
 
 @njit(**LEAN)

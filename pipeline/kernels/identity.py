@@ -188,21 +188,26 @@ class Identities:
 
     def make_room(self) -> bool:
         """If an insert found no room, grow by half and return True; at the bound start anew and return False."""
-        table = self.table
-        if not table.used[FULL]:
+        if not self.table.used[FULL]:
             return False
         if self.n_entries >= self.most:
             self.forget()
             return False
-        names = ("hash", "parent", "start", "length", "value", "arena")
+        self.grow()
+        return True
+
+    def grow(self) -> None:
+        """Make room for half as many entries again."""
+        table, names = self.table, ("hash", "parent", "start", "length", "value", "arena")
         grown: dict[str, Any] = {name: _grown(getattr(table, name)) for name in names}
         table = table._replace(**grown)
         slots = np.zeros(1 << (2 * len(table.hash) - 1).bit_length(), np.int32)
         _fill_slots(slots, table.hash[: self.n_entries])
         table.used[FULL] = 0
         self.table = table._replace(slots=slots)
-        return True
 
 
 def _grown(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    return np.concatenate((column, np.zeros(len(column) // 2, column.dtype)))
+    larger = np.zeros(len(column) + len(column) // 2, column.dtype)  # what is not used yet stays untouched memory
+    larger[: len(column)] = column
+    return larger

@@ -45,7 +45,7 @@ def _own_bytes(data, first, last, child, table, at):
     return at
 
 
-@njit(**INNER, forceinline=True)
+@njit(**INNER, inline="always")
 def _write_point(data, first, last, kind, metric, stores):
     """Write the sample of one point; returns False where the judge is needed."""
     table, out, taught = stores
@@ -81,7 +81,7 @@ def _kind_of(data, first, last, shape):
     return kind if shape == SUM else kind | OF_HISTOGRAM
 
 
-@njit(**INNER, forceinline=True)
+@njit(**INNER, inline="always")
 def _write_metric(data, first, last, scope, table, out, taught):
     """Write the points of one metric, found by its name, unit, shape and all else that is not a point."""
     shape, begin, end, at = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
@@ -124,7 +124,7 @@ def _write_metric(data, first, last, scope, table, out, taught):
     return kind >= 0
 
 
-@njit(**INNER, forceinline=True)
+@njit(**INNER, inline="always")
 def write_record(data, first, last, table, out, taught):
     """Write one record: its resources, their scopes, their metrics; returns False where the judge is needed."""
     while first < last:

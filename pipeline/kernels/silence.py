@@ -23,6 +23,8 @@ SPOKE, FELL_SILENT, MOVED = range(3)
 NOTICE_ENTITY, NOTICE_WHAT, NOTICE_TIME, NOTICE_TRIGGER, NOTICE_CLOCK, N_NOTICE_COLUMNS = range(6)
 # a pause of the whole input counts at most so much when it is asked how long the others went on without an entity
 PAUSE_MS = 15_000
+# spacing of looks where there is but one, because nothing comes any more
+ALONE = 0
 # what an entity says of so long ago is a backfill, which ends some day and is no life that could be missed
 BACKFILL_MS = 3_600_000
 
@@ -132,14 +134,15 @@ def find_silent(g, n_entities, limits, trigger, out):
 
     When most are missing at once, it may be that a few were quicker to send what an outage held back: then the
     others must also have gone on without them for as long in record time, pauses of the whole input not counted.
+    Limits are rhythms of silence, least silence in ms, and the spacing of looks in ms; ALONE: nobody was quicker.
     """
-    rhythms, least_ms, alone = limits
+    rhythms, least_ms, look_ms = limits
     now = g.clock[NOW]
     _learn_paces(g, n_entities)
     expected, missing = count_missing(g, n_entities, now, rhythms, least_ms)
     if missing == 0:
         return
-    doubtful = 2 * missing > expected and not alone
+    doubtful = 2 * missing > expected and look_ms != ALONE
     for e in range(n_entities):
         patience = _patience(g, e, rhythms, least_ms)
         if not _expected(g, e) or now - max(g.ears[e, HEARD], g.entity[e, WATERMARK]) < patience:
@@ -158,4 +161,4 @@ def find_silent(g, n_entities, limits, trigger, out):
 def tick(g, n_entities, now, limits, trigger, out):
     """Advance the partition clock to ``now`` without a record; write the silences that this shows."""
     g.clock[NOW] = max(g.clock[NOW], now)
-    find_silent(g, n_entities, (limits[0], limits[1], True), trigger, out)
+    find_silent(g, n_entities, limits, trigger, out)
