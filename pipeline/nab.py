@@ -31,8 +31,9 @@ SYSTEM_FILES = (
     "realKnownCause/cpu_utilization_asg_misconfiguration",
     "realKnownCause/ec2_request_latency_system_failure",
 )
-# an alarm is news as far as it is louder than what was heard before, of which half is forgotten in so many rows
-FORGOTTEN_ROWS = 1_000.0
+# an alarm is news as far as it is louder than what was heard before, which fades with this power of the rows seen: who
+# has watched for long forgets slowly
+FADING = 2.0
 
 Floats = npt.NDArray[np.float64]
 
@@ -106,9 +107,9 @@ def alarms(score: npt.ArrayLike) -> Floats:
         One series', withheld ones NaN, shape (n_rows,).
     """
     given = finite(score)
-    fading = 0.5 ** (np.arange(len(given)) / FORGOTTEN_ROWS)
-    heard = np.maximum.accumulate(given / fading) * fading
-    before = np.concatenate([[0.0], heard[:-1] * 0.5 ** (1.0 / FORGOTTEN_ROWS)])[: len(given)]
+    seen = np.arange(1.0, len(given) + 1.0) ** FADING
+    heard = np.maximum.accumulate(given * seen)
+    before = np.concatenate([[0.0], heard])[: len(given)] / seen
     loud: Floats = np.maximum(given - before, 0.0)
     return loud
 

@@ -64,11 +64,17 @@ def test_a_folder_that_is_not_the_benchmark_is_named(tmp_path):
 
 
 def test_an_alarm_speaks_once_until_something_worse_comes():
-    score = np.array([np.nan, 0.1, 0.5, 0.5, 0.4, 0.9, 0.2] + [0.1] * 80 + [0.3])
-    loud = alarms(score)
-    assert np.flatnonzero(loud > 0.01).tolist() == [0, 2, 5]
-    assert loud[5] == pytest.approx(0.9 - 0.5, abs=0.01)
-    assert alarms(np.r_[score, np.full(3_000, 0.1), 0.3])[-1] > 0.01
+    quiet = np.full(1_000, 0.1)
+    score = np.r_[quiet, 0.1, 0.5, 0.5, 0.4, 0.9, 0.2, [0.1] * 80, 0.3]
+    loud = alarms(score)[len(quiet) :]
+    assert np.flatnonzero(loud > 0.01).tolist() == [1, 4]
+    assert loud[4] == pytest.approx(0.9 - 0.5, abs=0.01)
+    assert alarms(np.r_[np.nan, score, np.full(1_500, 0.1), 0.3])[-1] > 0.01
+
+
+def test_what_was_heard_is_forgotten_the_slower_the_longer_one_has_watched():
+    loud = [alarms(np.r_[np.full(n, 0.1), 0.9, np.full(500, 0.1), 0.5])[-1] for n in (300, 1_000, 10_000)]
+    assert loud[0] > loud[1] > loud[2] == 0.0
 
 
 def test_the_fingerprint_changes_with_what_decides_and_with_nothing_else():
