@@ -15,9 +15,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Axis", "Image", "Moving", "Table", "Touched", "digest", "laid", "live_rows"]
+__all__ = ["Axis", "Image", "Moving", "Table", "Touched", "copy_rows", "digest", "laid", "live_rows"]
 
 Axis = Literal["series", "entity", "bounded", "partition"]
+STRETCH = 16_384  # rows
 
 
 class Table(NamedTuple):
@@ -143,6 +144,18 @@ def live_rows(table: Table, rows: Mapping[Axis, int]) -> npt.NDArray[Any]:
     return table.array[: rows.get(table.axis, len(table.array))]
 
 
+def copy_rows(rows: npt.NDArray[Any], into: npt.NDArray[Any]) -> None:
+    """Copy rows into others of the same shape; where both are zeros nothing is written, and the memory stays free."""
+    for at in range(0, len(rows), STRETCH):
+        some, there = rows[at : at + STRETCH], into[at : at + STRETCH]
+        if _is_written(some) or _is_written(there):
+            there[...] = some
+
+
+def _is_written(rows: npt.NDArray[Any]) -> bool:
+    return bool(np.ascontiguousarray(rows).view(np.uint8).any())
+
+
 def laid(image: Image, into: dict[str, Table]) -> list[str]:
     """Copy an image's arrays into a stream's own; returns the names that one of both lacks.
 
@@ -153,7 +166,7 @@ def laid(image: Image, into: dict[str, Table]) -> list[str]:
         ours = live_rows(into[name], image.rows)
         theirs = image.tables[name].array
         common = tuple(slice(0, min(a, b)) for a, b in zip(ours.shape, theirs.shape, strict=True))
-        ours[common] = theirs[common]
+        copy_rows(theirs[common], ours[common])
         for column, empty in into[name].scratch:
             ours[:, column] = empty
     return sorted(image.tables.keys() ^ into.keys())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.image import copy_rows
 from pipeline.kernels import layout as k
 from pipeline.kernels import silence as q
 
@@ -82,7 +83,7 @@ def grown(state: k.GridState, n_series: int, n_entities: int, horizon: int) -> k
     for name, old in state._asdict().items():
         new = getattr(larger, name)
         common = tuple(slice(0, min(sizes)) for sizes in zip(old.shape, new.shape, strict=True))
-        new[common] = old[common]
+        copy_rows(old[common], new[common])
     return larger
 
 

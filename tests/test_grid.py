@@ -31,3 +31,15 @@ def test_all_series_may_learn_their_rhythm_in_one_call(n_series: int, per_entity
         rows += sum(len(wave.series) for wave in closed.waves)
     assert rows == n_series * (N_LEARN + 1)
     assert counts.on_grid == counts.decoded == n_series * (N_LEARN + 2)
+
+
+def test_the_log_of_gauges_writes_down_no_intervals_and_takes_no_memory_for_them() -> None:
+    grid = Grid(horizon=8)
+    grid.adopt_series([0, 0], [False])
+    for step in range(40):
+        samples, times = batch(2, step)
+        for _ in grid.push(samples, times, Counts()):
+            pass
+    state = grid._state
+    assert state.log[:2].any(axis=1).all()
+    assert not state.log_ago.any()

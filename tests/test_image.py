@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.events import Records
+from pipeline.image import STRETCH, copy_rows
 from pipeline.stream import PartitionStream, Plan
 
 T0, STEP, N_STEPS = 1_700_000_000_000, 60_000, 300
@@ -32,6 +33,19 @@ def telemetry(hosts=("a", "b", "c"), n_steps=N_STEPS, first=0):
         times.append(now)
     n = len(values)
     return Records("t", 0, list(range(first, first + n)), times, [None] * n, values)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64, np.uint8])
+def test_copied_rows_are_the_same_whether_zeros_lie_in_them_or_under_them(dtype):
+    rows = np.zeros((3 * STRETCH, 2), dtype)
+    rows[: STRETCH + 1, 1] = 7
+    blank, written, cut = np.zeros_like(rows), np.full_like(rows, 3), np.full((3 * STRETCH, 3), 3, dtype)
+    copy_rows(rows, blank)
+    copy_rows(rows, written)
+    copy_rows(rows, cut[:, :2])
+    for into in (blank, written, cut[:, :2]):
+        np.testing.assert_array_equal(into, rows)
+    assert (cut[:, 2] == 3).all()
 
 
 def part(records, rows):

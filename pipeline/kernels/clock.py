@@ -276,13 +276,13 @@ def _teach(g, s, out):
 @njit(**LEAN)
 def ago(t, start):
     """How long before its time a sample's interval, or the count that it continues, began; ``start`` 0: unsaid."""
-    return np.int32(UNSAID if start == 0 else min(max(t - start, 0), LONG_AGO))
+    return np.int32(UNSAID if start == 0 else min(max(t - start, 0) + 1, LONG_AGO))
 
 
 @njit(**LEAN)
 def began(t, how_long):
     """When a sample's interval began, 0 where nobody said; what began long ago began before all that is remembered."""
-    return np.int64(0 if how_long == UNSAID else 1 if how_long == LONG_AGO else np.int64(t) - np.int64(how_long))
+    return np.int64(0 if how_long == UNSAID else 1 if how_long == LONG_AGO else np.int64(t) - np.int64(how_long) + 1)
 
 
 @njit(**INNER, forceinline=True)
@@ -290,11 +290,20 @@ def insert(g, s, i, t, start, x, fate):
     """Write a sample into the log of its series as its i-th; there must be room."""
     for j in range(g.whole[s, LOGGED], i, -1):
         shift(g, s, j - 1, j)
-    g.log[s, i], g.log_ago[s, i], g.log_value[s, i] = t * FATES + fate, ago(t, start), x
+    g.log[s, i], g.log_value[s, i] = t * FATES + fate, x
+    _say_ago(g, s, i, ago(t, start))
     g.whole[s, LOGGED] += 1
 
 
 @njit(**INNER)
 def shift(g, s, i, to):
     """Copy the i-th sample of a series' log to another place there."""
-    g.log[s, to], g.log_ago[s, to], g.log_value[s, to] = g.log[s, i], g.log_ago[s, i], g.log_value[s, i]
+    g.log[s, to], g.log_value[s, to] = g.log[s, i], g.log_value[s, i]
+    _say_ago(g, s, to, g.log_ago[s, i])
+
+
+@njit(**INNER, forceinline=True)
+def _say_ago(g, s, i, how_long):
+    """Note how long ago an interval began, if that is another: of gauges nobody says it, and it takes no memory."""
+    if g.log_ago[s, i] != how_long:
+        g.log_ago[s, i] = how_long

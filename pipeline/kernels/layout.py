@@ -38,8 +38,8 @@ OLDER, OLDER_EDGE, NEWER, NEWER_EDGE, CALLED_BY, N_EDGE_COLUMNS = range(6)
 NOTED, FATES = 15, 16
 NOWHERE = np.int64(2**62)
 FULL = -1
-# how long before its time a sample's interval began, in ms, where nobody said so, and from 24 days on
-UNSAID, LONG_AGO = -1, 2**31 - 1
+# one more than how long before its time a sample's interval began, in ms: where nobody said so, and from 24 days on
+UNSAID, LONG_AGO = 0, 2**31 - 1
 # columns of the rows that leave the grid; ROW_SETTLED is 1 + the copy into which the entity is to be settled after it
 ROW_SERIES, ROW_TIME, ROW_GAP, ROW_TRIGGER, ROW_WAVE, ROW_WAITED, ROW_SETTLED, N_ROW_COLUMNS = range(8)
 

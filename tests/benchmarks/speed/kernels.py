@@ -17,7 +17,7 @@ from pipeline.catalog import Catalog
 from pipeline.codecs import decode
 from pipeline.codecs.encode import encode_influx, encode_json, encode_otlp_proto
 from pipeline.events import Kind, Records
-from tests.benchmarks.speed.telemetry import T0_MS
+from tests.benchmarks.speed.telemetry import T0_MS, rate
 
 
 def timed(call: Callable[[], object], runs: int = 5) -> dict[str, float]:
@@ -83,7 +83,3 @@ def scorers() -> dict[str, dict[str, float]]:
                     "max": slow["max"] / fast["min"],
                 }
     return found
-
-
-def rate(n: int, spent: dict[str, float]) -> dict[str, float]:
-    return {"min": n / spent["max"], "median": n / spent["median"], "max": n / spent["min"]}

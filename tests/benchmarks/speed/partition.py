@@ -14,10 +14,10 @@ import time
 
 import numpy as np
 
+import pipeline.app  # noqa: F401  a job has loaded it
 from pipeline.image import live_rows
-from tests.benchmarks.speed.kernels import rate
 from tests.benchmarks.speed.street import resident_bytes
-from tests.benchmarks.speed.telemetry import METRICS, STEP_MS, Series
+from tests.benchmarks.speed.telemetry import METRICS, STEP_MS, Series, rate
 
 LEARN_STEPS = 12  # a series learns its rhythm with the eighth sample
 STEPS = 5

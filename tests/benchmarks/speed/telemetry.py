@@ -22,6 +22,11 @@ T0_MS = 1_700_000_000_000
 MARK_NS = 1_234_567_890_123_456_789  # stands where a time will be
 
 
+def rate(n: int, spent: dict[str, float]) -> dict[str, float]:
+    """How many a second, of ``n`` in some seconds, at least, in the middle and at most."""
+    return {"min": n / spent["max"], "median": n / spent["median"], "max": n / spent["min"]}
+
+
 class Fleet:
     """Hosts whose records are ready to be stamped with a time.
 
