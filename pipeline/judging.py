@@ -24,7 +24,7 @@ from pipeline.incident import IncidentKind
 from pipeline.kernels.baseline import N_ROWS
 from pipeline.kernels.horizon import members
 from pipeline.kernels.silence import FELL_SILENT, MOVED
-from pipeline.kinds import BRIEF, LONG, LOOKS, TELLING, alike, kind_of
+from pipeline.kinds import BRIEF, LONG, LOOKS, TELLING, alike, ended, kind_of
 from pipeline.life import Change, Life, Told
 from pipeline.lifecycle import Evidence, Incidents
 from pipeline.plan import Plan
@@ -286,9 +286,12 @@ class Judge:
         recent = self.features.recent(top)
         times = evidence.time_ms - int(step_ms[top]) * np.arange(len(recent) - 1, -1, -1)
         usual, parted = self.features.usual(top, times), self._is_parted(top, evidence)
-        kind = kind_of(life.steps, recent, self._telling[top], usual, parted)
-        # what lasted is no spike, not even when it is over
-        return life.kind if kind in BRIEF and life.kind not in BRIEF and life.over >= LONG else kind
+        seen = (life.steps, recent, self._telling[top], usual, parted)
+        over = ended(*seen)
+        life.came_back |= over is not None
+        kind = over or kind_of(*seen)
+        # what lasted, or had lasted, is no spike, not even when it is over
+        return life.kind if kind in BRIEF and life.kind not in BRIEF and (life.over >= LONG or life.came_back) else kind
 
     def _is_parted(self, top: int, evidence: Evidence) -> bool:
         """Whether most of the metrics of the step whose days look like the top one's are where they usually are."""

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pipeline.baselines import FEATURE_NAMES
 from pipeline.incident import IncidentKind
 
-__all__ = ["BRIEF", "LONG", "LOOKS", "TELLING", "alike", "kind_of"]
+__all__ = ["BRIEF", "LONG", "LOOKS", "TELLING", "alike", "ended", "kind_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,18 +28,22 @@ TELLING = tuple(FEATURE_NAMES.index(name) for name in ("beyond", "flat", "shift"
 # kinds of a deviation that is over or young
 BRIEF = frozenset({"spike", "dip"})
 # at which steps of an incident its kind is looked at anew
-LOOKS = (8, 20, 45)
+LOOKS = (8, 14, 25, 45)
 # steps over the threshold from which on an incident is no brief one
 LONG = 20
 # rows before the first anomalous one that may belong to the trouble already, and rows of before that must be known
 LEAD, FEWEST_BEFORE = 3, 6
-# rows from which on it can be told whether a deviation stays
-YOUNG = 6
+# rows from which on it can be told whether a deviation stays, and whether it is out of its hour or its company for good
+YOUNG, GROWN = 6, 12
 # shares of the greatest deviation below which one is over, and above which the other side counts too
 OVER, BOTH_SIDES = 0.35, 0.4
 # where the day's profile moves by so many times the noise, it can be told whether the series goes with it, and it does
 # where it moves at least so far for each unit
 TELLING_SPREAD, GOES_WITH = 3.0, 0.5
+# of the band between the borders, how far beyond one is further out than a series goes
+FAR = 0.1
+# scales that a series' offset was away at least to have come back, and how many equal values call it stuck
+WAS_AWAY, STUCK = 2.0, 10
 # two series have the same day where their profiles are so correlated, over so many slots at least
 ALIKE, FEWEST_SLOTS = 0.8, 20
 # a trend's first third is at most so large a share of its last; its largest step so large a share of its whole rise
@@ -67,9 +71,7 @@ def kind_of(
     beyond, flat, shift = features
     if flat > 1.0:
         return "flatline"
-    cut = max(0, len(recent) - n_steps - LEAD)
-    if cut < FEWEST_BEFORE:
-        cut = min(FEWEST_BEFORE, len(recent) // 2)
+    cut = _cut(n_steps, len(recent))
     before, since = recent[:cut], recent[cut:]
     deviation = since - (float(np.median(before)) if len(before) else 0.0)
     farthest = float(deviation[np.argmax(np.abs(deviation))]) if len(deviation) else 0.0
@@ -85,7 +87,30 @@ def kind_of(
         return single
     if _late(deviation[LEAD:]):
         return "trend"
-    if beyond != 0.0 or _keeps_rhythm(since[LEAD:], usual[cut + LEAD :]):
+    if abs(beyond) > FAR or _slope(since[LEAD:], usual[cut + LEAD :]) > GOES_WITH:
+        return "level_shift"
+    if n_steps < GROWN:
+        return single
+    return "correlation" if parted else "season"
+
+
+def ended(
+    n_steps: int, recent: Floats, features: npt.NDArray[np.floating], usual: Floats, parted: bool
+) -> IncidentKind | None:
+    """Name what ended where an incident is the way back to what is usual; None where it is not. Parameters as above."""
+    cut = _cut(n_steps, len(recent))
+    values, away = recent[:cut], recent - usual
+    was, now = (float(np.median(some)) if len(some) else 0.0 for some in (away[:cut], away[-min(3, n_steps) :]))
+    shift = float(features[-1])
+    is_back = abs(now) < OVER * abs(was) and abs(was) > OVER * float(np.abs(away).max())
+    if cut < 2 * YOUNG or not is_back or shift * np.sign(was) < WAS_AWAY:
+        return None
+    if np.ptp(values[-STUCK:]) == 0.0:
+        return "flatline"
+    if _grows(away[:cut], was):
+        return "trend"
+    slope = _slope(values, usual[:cut])
+    if np.isnan(slope) or slope > GOES_WITH:
         return "level_shift"
     return "correlation" if parted else "season"
 
@@ -102,13 +127,19 @@ def alike(day: Floats, others: Floats) -> npt.NDArray[np.bool_]:
     return same
 
 
-def _keeps_rhythm(since: Floats, usual: Floats) -> bool:
-    """Whether the values rise and fall as the day's profile does, at another level; not where that cannot be told."""
+def _cut(n_steps: int, n_values: int) -> int:
+    """How many of the last values were before the incident."""
+    cut = max(0, n_values - n_steps - LEAD)
+    return cut if cut >= FEWEST_BEFORE else min(FEWEST_BEFORE, n_values // 2)
+
+
+def _slope(since: Floats, usual: Floats) -> float:
+    """How far the values go for each unit that the day's profile goes; NaN where that cannot be told."""
+    if len(since) < YOUNG:
+        return float("nan")
     spread, noise = float(np.ptp(usual)), float(np.std(np.diff(since))) / np.sqrt(2.0)
-    if len(since) < YOUNG or spread <= TELLING_SPREAD * noise:
-        return False
     moves = usual - usual.mean()
-    return float(moves @ since) > GOES_WITH * float(moves @ moves)
+    return float(moves @ since) / float(moves @ moves) if spread > TELLING_SPREAD * noise else float("nan")
 
 
 def _both_sides(deviation: Floats, farthest: float) -> bool:

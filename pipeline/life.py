@@ -39,7 +39,10 @@ class Told:
 
 @dataclass(slots=True)
 class Life:
-    """What is known of one incident of one entity, from its first anomalous step on."""
+    """What is known of one incident of one entity, from its first anomalous step on.
+
+    ``came_back``: what stood out is the way back of something that had gone on before.
+    """
 
     entity: int
     track: Track
@@ -66,6 +69,7 @@ class Life:
     told: Told | None = None
     cells: int = 0
     missing: int = 0
+    came_back: bool = False
 
     @property
     def missing_share(self) -> float:

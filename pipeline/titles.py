@@ -41,6 +41,8 @@ PAST = {
     "season": "was out of its daily rhythm",
     "correlation": "did not go with the others",
 }
+# and what it did until it came back, where the way back is what stood out
+UNTIL = "{was} until {since} and is {now} now"
 # ends that are no recovery
 ENDS: dict[str, str] = {
     "timeout": "taken for the new normal from now on",
@@ -70,6 +72,7 @@ def title_of(entity: str, life: Life, metrics: Sequence[ContributingMetric], rea
     is_over = life.status == "resolved" and reason not in ENDS
     start = _clock(life.started_ms, life.ended_ms if is_over else life.updated_ms)
     when = f"from {start} to {_clock(life.ended_ms, life.ended_ms)} UTC" if is_over else f"since {start} UTC"
+    when = f"until {start} UTC" if is_over and _is_back(life) else when
     if life.track == "silence" or not metrics:
         said = f"{_unnamed(life)} {when}"
     else:
@@ -82,8 +85,9 @@ def _is(life: Life, metrics: Sequence[ContributingMetric], since: str) -> str:
     """What the first metric does."""
     if life.outlook is not None:
         return _outlook(life.outlook)
-    phrase = (FIRST if life.revision == 1 else LATER)[life.kind]
-    return f"{phrase.format(now=amount(metrics[0].value, metrics[0].unit), since=since)}{_usually(metrics)}"
+    phrase = UNTIL if _is_back(life) else (FIRST if life.revision == 1 else LATER)[life.kind]
+    now = amount(metrics[0].value, metrics[0].unit)
+    return f"{phrase.format(was=PAST[life.kind], now=now, since=since)}{_usually(metrics)}"
 
 
 def _was(life: Life, metrics: Sequence[ContributingMetric], span: str) -> str:
@@ -92,6 +96,11 @@ def _was(life: Life, metrics: Sequence[ContributingMetric], span: str) -> str:
     if life.outlook is not None:
         return f"{'no longer runs out' if life.outlook.left else 'no longer fills'}, {now}"
     return f"{PAST[life.kind]} {span}, {now}{_usually(metrics)}"
+
+
+def _is_back(life: Life) -> bool:
+    """Whether a kind that lasts is told that was over when it was found."""
+    return life.came_back and life.kind in ("level_shift", "trend", "season", "correlation", "flatline")
 
 
 def _unnamed(life: Life) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.baselines import FEATURE_NAMES
-from pipeline.kinds import BRIEF, TELLING, alike, kind_of
+from pipeline.kinds import BRIEF, TELLING, alike, ended, kind_of
 from pipeline.plan import Plan
 from pipeline.recordings import recording
 from pipeline.replay import replay
@@ -52,6 +52,36 @@ def test_days_are_alike_that_go_up_and_down_together_whatever_their_size():
     day, unknown = np.sin(hours), np.where(np.arange(96) < 90, np.nan, np.sin(hours))
     others = np.array([1e6 * day + 7, -day, np.cos(hours), np.zeros(96), unknown])
     assert alike(day, others).tolist() == [True, False, False, False, False]
+
+
+def ended_as(before, usual, shift, n_steps=2, parted=True, now=None):
+    """The name of what ended with the last steps of a series, whose offset is still ``shift`` scales."""
+    recent = np.r_[before, usual[-n_steps:] if now is None else now]
+    features = np.array([shift if name == "shift" else 0.0 for name in NAMES])
+    return ended(n_steps, recent, features, usual, parted)
+
+
+def test_the_way_back_is_called_by_what_ended():
+    usual = 50 + np.linspace(0, 12, 60)
+    assert ended_as(usual[:58] + 20 + noise(58), usual, 5.0) == "level_shift"
+    assert ended_as(usual[:58] + np.linspace(20, 60, 58) + noise(58), usual, 5.0) == "trend"
+    assert ended_as(100 - usual[:58] + 20 + 0.3 * noise(58), usual, 5.0) == "correlation"
+    assert ended_as(100 - usual[:58] + 20 + 0.3 * noise(58), usual, 5.0, parted=False) == "season"
+    assert ended_as(np.full(58, 20.0), usual, -5.0) == "flatline"
+
+
+def test_what_was_where_it_usually_is_or_did_not_come_back_has_not_ended():
+    usual = 50 + np.linspace(0, 12, 60)
+    away = usual[:58] + 20 + noise(58)
+    assert ended_as(usual[:58] + noise(58), usual, 5.0, now=[100.0, 101.0]) is None
+    assert ended_as(away, usual, 5.0, now=usual[-2:] - 15) is None
+    assert ended_as(away, usual, 1.0) is None
+    assert ended_as(away[-8:], usual[-10:], 5.0) is None
+
+
+def test_a_deviation_is_out_of_its_company_only_once_it_has_lasted():
+    stays = 70 + noise(30)
+    assert [named(stays, n_steps, parted=True) for n_steps in (8, 14)] == ["spike", "correlation"]
 
 
 def test_what_grows_without_a_jump_is_a_trend():

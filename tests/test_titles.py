@@ -45,6 +45,19 @@ def test_what_is_over_is_told_in_the_past_with_both_of_its_ends() -> None:
     )
 
 
+def test_what_was_found_by_its_end_is_told_until_then() -> None:
+    at_usual = metric("disk.utilization", 1.0, 66.0)
+    back = life("trend", came_back=True)
+    assert said(back, at_usual) == (
+        "db-03: disk.utilization drifted until 02:10 UTC and is 66 % now, usually 61–70 % at this hour"
+    )
+    over = life("trend", came_back=True, status="resolved", revision=3, ended_ms=AT + HOUR)
+    assert said(over, at_usual, reason="recovered") == (
+        "db-03: disk.utilization drifted until 02:10 UTC, now 66 %, usually 61–70 % at this hour"
+    )
+    assert said(life("spike", came_back=True)) == said(life("spike"))
+
+
 def test_a_start_on_another_day_has_its_date() -> None:
     over = life("dip", status="resolved", revision=2, ended_ms=AT + 24 * HOUR)
     assert "fell from 2026-06-01 02:10 to 02:10 UTC" in said(over, reason="recovered")

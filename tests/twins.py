@@ -22,6 +22,7 @@ TWINS: dict[str, tuple[tuple[str, ...], str]] = {
     "pipeline.kernels.clock.learn_step": (("learn_step",), "test_kernels.py"),
     "pipeline.kernels.energy.combine": (("scores",), "test_twins.py"),
     "pipeline.kernels.energy.excess": (("excess",), "test_kernels.py"),
+    "pipeline.kernels.energy.blame": (("blame",), "test_kernels.py"),
     "pipeline.kernels.energy.learn_tails": (("scores",), "test_twins.py"),
     "pipeline.kernels.energy.verdict": (("scores",), "test_twins.py"),
     "pipeline.kernels.filling.begin": (("filling",), "test_exhaustion.py"),
