@@ -25,13 +25,16 @@ __all__ = ["Scored", "Scoring"]
 Floats = npt.NDArray[np.float64]
 DECADES = 12.0
 WEEK_MS = 604_800_000
-# steps above a threshold come in runs: about one run in so many steps (the extremal index of the smoothed energy)
-STEPS_A_RUN = 100.0
+# steps above a threshold come in runs: about one run in so many steps (the extremal index of the smoothed energy) where
+# runs over the common peaks are as long as usual
+STEPS_A_RUN = 110.0
+# faults fatten the tail that an entity shows, so that what is no fault falls off faster: a budget moves thresholds less
+BUDGET_POWER = 0.85
 # the fastest steps whose rareness the built-in tail tells
 BELIEVED_MS = 20_000
 DIGITS = 9
 # no incident is made of what happens every other hour of a quiet fleet
-LEAST_THRESHOLD = 0.02
+LEAST_THRESHOLD = k.LEAST_WANTED / DECADES
 # weights in the energy of the views, in the order of ``kernels.energy.excess``, and of a trained detector of windows
 VIEWS = (2.0, 0.5, 1.0, 0.5, 1.0, 0.5, 0.4, 1.0, 1.0)
 WINDOW_WEIGHT = 0.5
@@ -153,5 +156,6 @@ class Scoring:
         No built-in tail vouches for what happens once in a week of seconds: at first, fast steps count as slow ones.
         """
         rhythms = np.maximum(rhythm_ms[:, None], [1_000, BELIEVED_MS])
-        decades: Floats = np.log10(WEEK_MS / rhythms / STEPS_A_RUN / self._budget) + self._shift
-        return np.clip(decades, LEAST_THRESHOLD * DECADES, DECADES)
+        runs: Floats = np.log10(WEEK_MS / rhythms / STEPS_A_RUN)
+        wanted: Floats = runs - BUDGET_POWER * np.log10(self._budget) + self._shift
+        return np.clip(wanted, k.LEAST_WANTED, DECADES)

@@ -223,10 +223,28 @@ def level(tail, wanted, pace):
     return low
 
 
+def usual_run(energies, pace):
+    """How long runs of energies over .7 of the mean peak are: ten steps, moved a twentieth by each that is over."""
+    usual, now = 10.0, 0
+    for n, energy in enumerate(energies):
+        quantile, mean, _, _ = learned_tail(energies[:n], pace)
+        if energy >= quantile + 0.7 * mean:
+            now += 1
+        elif now:
+            usual, now = usual + (now - usual) / 20, 0
+    return usual
+
+
+def allowed(energies, wanted, pace):
+    """The energy that is rare enough, if steps in runs of ten are to have so many decades."""
+    longer = math.log10(max(usual_run(energies, pace), 1) / 10)
+    return level(learned_tail(energies, pace), max(wanted - longer, 0.24), pace)
+
+
 def scores(steps, weights, pace, warm_up=30):
     """Scores of one entity whose series have these features at each step: shape (n_series, n_features) each.
 
-    What a series said last is kept in 32 bit.
+    What a series said last is kept in 32 bit. Energies are told beside the scores.
     """
     out, unrest, lasting, energies = [], 0.0, np.zeros((2, 9)), []
     for n, features in enumerate(steps):
@@ -240,7 +258,7 @@ def scores(steps, weights, pace, warm_up=30):
         out.append(min(decades(learned_tail(energies, pace), energy, pace) / 12, 1))
         if n >= warm_up:
             energies.append(energy)
-    return out
+    return out, energies
 
 
 def partition_clock(heard):

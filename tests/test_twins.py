@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.kernels import nearest
+from pipeline import scoring
 from pipeline.events import Counts, Records, SampleBatch
 from pipeline.grid import Grid
 from pipeline.kernels import baseline, energy, identity, rhythm, season, tail, wire
@@ -67,7 +68,7 @@ def stream_of(values):
             latest.update(zip(judged.wave.series.tolist(), judged.features.copy(), strict=True))
             at.update(dict.fromkeys(judged.wave.series.tolist(), int(judged.wave.time_ms.max())))
             fresh = [latest[s] for s in sorted(latest) if at[s] >= judged.wave.time_ms.max() - 1.5 * STEP]
-            seen.append((np.array(fresh), float(judged.scored.score[0])))
+            seen.append((np.array(fresh), float(judged.scored.score[0]), float(judged.scored.threshold[0])))
 
     latest, at = {}, {}
     stream.observer = see
@@ -83,9 +84,14 @@ def test_scores_are_the_naive_ones(kind):
     stream, seen = stream_of(values)
     weights = stream.judge.scoring._weights
     assert len(seen) > 200
-    expected = naive.scores([features for features, _ in seen], weights, energy.SLOW_PACE)
-    np.testing.assert_allclose([score for _, score in seen], expected, atol=2e-9)
+    expected, energies = naive.scores([features for features, *_ in seen], weights, energy.SLOW_PACE)
+    np.testing.assert_allclose([score for _, score, _ in seen], expected, atol=2e-9)
     assert max(expected) > 0.01
+    wanted = np.log10(7 * 1440 / scoring.STEPS_A_RUN)
+    for n in (60, 149, len(energies) - 1):
+        rare = naive.allowed(energies[:n], wanted, energy.QUICK_PACE)
+        threshold = naive.decades(naive.learned_tail(energies[:n], energy.SLOW_PACE), rare, energy.SLOW_PACE) / 12
+        assert seen[n - len(energies)][2] == pytest.approx(threshold, abs=2e-9)
 
 
 @pytest.mark.parametrize("rows_a_day", [24.0, 1440.0])

@@ -6,7 +6,8 @@ entity is the sum of its views. Of one series each counts by its size; the more 
 root, so that what several views agree on is more than what one of them shouts. After hours of trouble it stays a little
 higher. Two tails judge it. The slow one, which a fault of days hardly teaches, makes the score, so that scores of
 different weeks and entities can be ranked. The quick one, which knows what the last week or two were like, says which
-energy the alert budget allows; that energy's score is the threshold.
+energy the alert budget allows; that energy's score is the threshold. What is unusual comes in runs of steps, and a run
+makes one incident: where runs are short there are more of them, and each step must be rarer.
 
 Where the score was over it at the same time of the days before, and soon under it again, the threshold is a little
 higher: a backup that runs every night, a little sooner or later, is a habit, but one that is far out of the common is
@@ -41,7 +42,8 @@ LEVEL_BLAME, SHIFT_BLAME, MOST_BLAMED = 0.3, 1.0, 100.0
 # and of their logarithms
 UNREST, N_STEPS, SLOW = range(3)
 QUICK = SLOW + t.N_TAIL
-JUDGED_AT = QUICK + t.N_TAIL
+# steps of the run over the common peaks that lasts, and how much longer than USUAL_RUN such runs have been lately
+RUN_NOW, RUN_LONGER, JUDGED_AT = range(QUICK + t.N_TAIL, QUICK + t.N_TAIL + 3)
 # the slot of the day that is visited and the one before it (from 1, 0: none), the most over the threshold in each,
 # and for how many slots in a row there was any
 VISIT = JUDGED_AT + 1
@@ -51,10 +53,13 @@ N_ENERGY_STATE = LOG_MEANS + N_PARTS
 # a habit is learned and lost by so much a day, allows so many times itself, lasts no longer than so many slots, and
 # raises the threshold to so many times itself at most
 HABIT_UP, HABIT_DOWN, HABIT_ALLOWS, LONGEST_HABIT, HABIT_MOST = 0.6, 0.4, 1.5, 16.0, 1.2
+# a run is counted over the quantile and so much of the mean peak above it; it lasts so many steps, until the last so
+# many runs have told otherwise; no fewer decades than these are ever wanted
+COMMON_PEAK, USUAL_RUN, RUNS, LEAST_WANTED = 0.7, 10.0, 20.0, 0.24
 # before it, baselines know too little for their misses to mean anything
 WARM_UP_STEPS = 30
 SLOW_PACE = t.Pace(0.02, 0.0001, 1.0 / 5_000.0, 1_000.0, 6.0, 5.0, 50.0, 0.15)
-QUICK_PACE = t.Pace(0.05, 0.003, 1.0 / 500.0, 100.0, 6.0, 5.0, 50.0, 0.3)
+QUICK_PACE = t.Pace(0.05, 0.003, 1.0 / 500.0, 80.0, 6.0, 5.0, 50.0, 0.3)
 # running means of parts have a half-life of seven steps, and count so many times what a part is now; the square root of
 # a view counts so many times
 SMOOTHING, SMOOTH_WEIGHT, ROOT_WEIGHT = 1.0 - 0.5 ** (1.0 / 7.0), 3.0, 1.1
@@ -111,10 +116,13 @@ def verdict(row, energy, wanted):
     """Decades of an energy, and those from which on it is an anomaly if the budget wants ``wanted`` of them.
 
     The second of these is for an entity that nobody knows yet; the more peaks it has shown, the more the first counts.
+    Where runs of unusual steps are longer than is usual, fewer of them make as many steps: these may be less rare.
     """
     slow, quick = row[SLOW : SLOW + t.N_TAIL], row[QUICK : QUICK + t.N_TAIL]
     known = quick[t.N_PEAKS] / (quick[t.N_PEAKS] + QUICK_PACE.prior_peaks)
-    allowed = t.level(quick, known * wanted[0] + (1.0 - known) * wanted[1], QUICK_PACE)
+    longer = np.log10(max(USUAL_RUN + row[RUN_LONGER], 1.0) / USUAL_RUN)
+    rare = max(known * wanted[0] + (1.0 - known) * wanted[1] - longer, LEAST_WANTED)
+    allowed = t.level(quick, rare, QUICK_PACE)
     return t.decades(slow, energy, SLOW_PACE), t.decades(slow, allowed, SLOW_PACE)
 
 
@@ -124,8 +132,19 @@ def learn_tails(row, energy, adapt):
     n = row[N_STEPS] - WARM_UP_STEPS
     row[N_STEPS] += 1.0
     if n >= 0:
+        _learn_runs(row, energy)
         t.learn(row[SLOW : SLOW + t.N_TAIL], energy, n, adapt, SLOW_PACE)
         t.learn(row[QUICK : QUICK + t.N_TAIL], energy, n, adapt, QUICK_PACE)
+
+
+@njit(**INNER)
+def _learn_runs(row, energy):
+    """Count the steps of a run; when it is over, move what is usual by its length."""
+    if energy >= row[QUICK + t.QUANTILE] + COMMON_PEAK * row[QUICK + t.PEAK_MEAN]:
+        row[RUN_NOW] += 1.0
+    elif row[RUN_NOW] > 0.0:
+        row[RUN_LONGER] += (row[RUN_NOW] - (USUAL_RUN + row[RUN_LONGER])) / RUNS
+        row[RUN_NOW] = 0.0
 
 
 @njit(cache=True)
