@@ -251,7 +251,7 @@ def test_an_hourly_series_has_a_daily_profile():
 
 @pytest.mark.parametrize(
     ("start", "expected"),
-    [(0, 0), (T0, T0), (T0 - 1, T0 - 1), (T0 - 2**31 + 2, T0 - 2**31 + 2), (T0 - 2**31 + 1, 1), (5, 1), (T0 + 7, T0)],
+    [(0, 0), (T0, T0), (T0 - 1, T0 - 1), (T0 - 2**31 + 3, T0 - 2**31 + 3), (T0 - 2**31 + 2, 1), (5, 1), (T0 + 7, T0)],
 )
 def test_a_log_gives_back_when_an_interval_began_unless_it_was_long_ago(start, expected):
     assert clock.began(T0, clock.ago(T0, start)) == expected

@@ -6,6 +6,7 @@ language itself, or the format's own decoder, which shares no line with the walk
 
 from __future__ import annotations
 
+AHEAD = "the twins of the kernels that ask ahead: asking must change nothing that they say"
 GRID = "cells and rates of whole series go through arrival.push; these are its parts and cannot be met alone"
 DECODER = "the decoder of the format, which the walk must equal on captures, mutants and odd records"
 OFFICIAL = "the official protobuf library, on captures, mutants and odd records"
@@ -53,6 +54,7 @@ TWINS: dict[str, tuple[tuple[str, ...], str]] = {
 
 # kernel, or file of kernels for all in it without a twin: (what judges it, the test that does)
 JUDGES: dict[str, tuple[str, str]] = {
+    "pipeline.kernels.ahead": (AHEAD, "test_kernels.py"),
     "pipeline.kernels.arrival": (LATE, "test_late.py"),
     "pipeline.kernels.baseline.judge_and_learn": (PART, "test_kernels.py"),
     "pipeline.kernels.baseline.lay_down": (PART, "test_kernels.py"),

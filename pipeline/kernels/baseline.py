@@ -19,6 +19,7 @@ import numpy.typing as npt
 from numba import njit
 
 from pipeline.kernels import season as s
+from pipeline.kernels.ahead import AHEAD, SOON, ask_for_places, ask_for_state
 from pipeline.kernels.layout import INNER, LEAN
 from pipeline.kernels.notes import note
 from pipeline.kernels.rhythm import ORDER, predict
@@ -312,6 +313,10 @@ def observe(cells, slots, hours, rows_a_day, adapt, b, row, out):
     """
     series, values, gaps = cells
     for n in range(series.size):
+        if n + AHEAD < series.size:
+            ask_for_state(b, series[n + AHEAD], slots[n + AHEAD], hours[n + AHEAD])
+        if n + SOON < series.size:
+            ask_for_places(b, series[n + SOON], b.levels[series[n + SOON], N_ROWS])
         i, when = series[n], (slots[n], hours[n])
         take_up(b, i, row)
         judge_and_learn(b, i, row, (values[n], gaps[n]), when, rows_a_day[n], adapt[n], out[n])
