@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from kafka import KafkaProducer
 
 from pipeline.errors import BrokerUnreachable
@@ -19,8 +22,15 @@ class Writer:
         self._producer = connected(KafkaProducer, client, TUNING)
         self._failures: list[Exception] = []
 
-    def write(self, topic: str, value: bytes | None, key: bytes | None = None, time_ms: int | None = None) -> None:
-        """Queue one record; ``time_ms`` is its record time (None: now).
+    def write(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        time_ms: int | None = None,
+        tell: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Queue one record; ``time_ms`` is its record time (None: now), ``tell`` hears its place once Kafka has it.
 
         Raises
         ------
@@ -32,6 +42,8 @@ class Writer:
                 raise self._failures[0]
             sent = self._producer.send(topic, value, key, timestamp_ms=time_ms)
         sent.add_errback(self._failures.append)
+        if tell is not None:
+            sent.add_callback(tell)
 
     def flush(self, timeout_seconds: float = 30.0) -> None:
         """Wait until everything queued is in Kafka.

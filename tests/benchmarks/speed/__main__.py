@@ -104,9 +104,9 @@ def by_processes() -> Figures:
 def delays() -> Figures:
     """From a closed step to an incident that can be read, at 100,000 samples a second."""
     found: Figures = {}
-    with street.broker() as (bootstrap, _):
+    with street.broker() as (bootstrap, pid):
         for name in ("aligned", "jittered"):
-            one = delay.measure(bootstrap, name, 100_000, 25, jittered=name == "jittered")
+            one = delay.measure(bootstrap, pid, name, 100_000, 25, jittered=name == "jittered")
             found[name] = {key: dict.fromkeys(("min", "median", "max"), value) for key, value in one.items()}
     return {"delay": found}
 
