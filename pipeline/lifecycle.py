@@ -41,7 +41,7 @@ class IncidentPlan:
 
     job: str = "foreshock"
     open_steps: int = 2
-    resolve_steps: int = 5
+    resolve_steps: int = 7
     resolve_ratio: float = 0.7
     cool_down_ms: int = 1_800_000
     max_open_ms: int = 172_800_000

@@ -244,21 +244,24 @@ def allowed(energies, wanted, pace):
 def scores(steps, weights, pace, warm_up=30):
     """Scores of one entity whose series have these features at each step: shape (n_series, n_features) each.
 
-    What a series said last is kept in 32 bit. Energies are told beside the scores.
+    What a series said last is kept in 32 bit. Beside the scores are told the energies, and what they would come to.
     """
-    out, unrest, lasting, energies = [], 0.0, np.zeros((2, 9)), []
+    out, unrest, lasting, energies, ends = [], 0.0, np.zeros((2, 9)), [], []
     for n, features in enumerate(steps):
         means = np.array([excess(row) for row in features], np.float32).astype(float).mean(axis=0)
         lasting += max(1 - 0.5 ** (1 / 7), 1 / (n + 2)) * (np.array([means, np.log1p(means)]) - lasting)
         views = np.log1p(means) + 3 * np.log1p(lasting[0]) + 3 * lasting[1]
         share = 1 / len(features)
-        energy = weights[:9] @ (share * views + (1 - share) * 1.1 * np.sqrt(views))
+        energy, end = (
+            weights[:9] @ (share * of + (1 - share) * 1.1 * np.sqrt(of)) for of in (views, 7 * np.log1p(means))
+        )
         unrest += max(1 - 0.5 ** (1 / 720), 1 / (n + 2)) * (energy - unrest)
         energy += 0.3 * unrest
         out.append(min(decades(learned_tail(energies, pace), energy, pace) / 12, 1))
         if n >= warm_up:
             energies.append(energy)
-    return out, energies
+            ends.append(end)
+    return out, energies, ends
 
 
 def partition_clock(heard):

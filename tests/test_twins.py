@@ -84,14 +84,21 @@ def test_scores_are_the_naive_ones(kind):
     stream, seen = stream_of(values)
     weights = stream.judge.scoring._weights
     assert len(seen) > 200
-    expected, energies = naive.scores([features for features, *_ in seen], weights, energy.SLOW_PACE)
+    expected, energies, ends = naive.scores([features for features, *_ in seen], weights, energy.SLOW_PACE)
     np.testing.assert_allclose([score for _, score, _ in seen], expected, atol=2e-9)
     assert max(expected) > 0.01
     wanted = np.log10(7 * 1440 / scoring.STEPS_A_RUN)
-    for n in (60, 149, len(energies) - 1):
+    raised = []
+    for n in (60, *range(110, 150, 3), len(energies) - 1):
         rare = naive.allowed(energies[:n], wanted, energy.QUICK_PACE)
-        threshold = naive.decades(naive.learned_tail(energies[:n], energy.SLOW_PACE), rare, energy.SLOW_PACE) / 12
+        tail_now = naive.learned_tail(energies[:n], energy.SLOW_PACE)
+        allowed, shown, score = (
+            naive.decades(tail_now, e, energy.SLOW_PACE) / 12 for e in (rare, ends[n], energies[n])
+        )
+        raised.append(shown < 0.4 * allowed and 2 * score > allowed)
+        threshold = max(allowed, 2 * score) if raised[-1] else allowed
         assert seen[n - len(energies)][2] == pytest.approx(threshold, abs=2e-9)
+    assert any(raised) and not all(raised)
 
 
 @pytest.mark.parametrize("rows_a_day", [24.0, 1440.0])

@@ -7,7 +7,8 @@ root, so that what several views agree on is more than what one of them shouts. 
 higher. Two tails judge it. The slow one, which a fault of days hardly teaches, makes the score, so that scores of
 different weeks and entities can be ranked. The quick one, which knows what the last week or two were like, says which
 energy the alert budget allows; that energy's score is the threshold. What is unusual comes in runs of steps, and a run
-makes one incident: where runs are short there are more of them, and each step must be rarer.
+makes one incident: where runs are short there are more of them, and each step must be rarer. What only lingers in the
+running means when a step itself shows nothing is no anomaly: the threshold is above it, and an incident can end.
 
 Where the score was over it at the same time of the days before, and soon under it again, the threshold is a little
 higher: a backup that runs every night, a little sooner or later, is a habit, but one that is far out of the common is
@@ -56,6 +57,9 @@ HABIT_UP, HABIT_DOWN, HABIT_ALLOWS, LONGEST_HABIT, HABIT_MOST = 0.6, 0.4, 1.5, 1
 # a run is counted over the quantile and so much of the mean peak above it; it lasts so many steps, until the last so
 # many runs have told otherwise; no fewer decades than these are ever wanted
 COMMON_PEAK, USUAL_RUN, RUNS, LEAST_WANTED = 0.7, 10.0, 20.0, 0.24
+# a step that would not have so large a share of the threshold if it lasted shows nothing: what lingers of the steps
+# before is so many times under the threshold then
+SHOWS, LINGERS = 0.4, 2.0
 # before it, baselines know too little for their misses to mean anything
 WARM_UP_STEPS = 30
 SLOW_PACE = t.Pace(0.02, 0.0001, 1.0 / 5_000.0, 1_000.0, 6.0, 5.0, 50.0, 0.15)
@@ -196,19 +200,29 @@ def _mean_excess(e, now, grid, said, out):
 
 
 @njit(**INNER)
+def _weighed(view, alone):
+    """A view by its size and its root, of series of which each is the share ``alone``."""
+    return alone * view + (1.0 - alone) * ROOT_WEIGHT * np.sqrt(view)
+
+
+@njit(**INNER)
 def _energy(row, parts, weights, n_series):
-    """The energy of a step: the views of ``n_series`` series, each by what it is now and what it was on the way."""
+    """The energy of a step: the views of ``n_series`` series, each by what it is now and what it was on the way.
+
+    The second is the energy to which it would come if steps like this one went on.
+    """
     alone = 1.0 / n_series
     least = 1.0 / (row[N_STEPS] + 2.0)
-    rate, energy = max(SMOOTHING, least), 0.0
+    rate, energy, lasting = max(SMOOTHING, least), 0.0, 0.0
     for j in range(N_PARTS):
         now = np.log1p(parts[j])
         row[MEANS + j] += rate * (parts[j] - row[MEANS + j])
         row[LOG_MEANS + j] += rate * (now - row[LOG_MEANS + j])
         view = now + SMOOTH_WEIGHT * (row[LOG_MEANS + j] + np.log1p(row[MEANS + j]))
-        energy += weights[j] * (alone * view + (1.0 - alone) * ROOT_WEIGHT * np.sqrt(view))
+        energy += weights[j] * _weighed(view, alone)
+        lasting += weights[j] * _weighed(now + 2.0 * SMOOTH_WEIGHT * now, alone)
     row[UNREST] += max(UNREST_RATE, least) * (energy - row[UNREST])
-    return energy + UNREST_WEIGHT * row[UNREST]
+    return energy + UNREST_WEIGHT * row[UNREST], lasting
 
 
 @njit(cache=True)
@@ -253,9 +267,11 @@ def combine(groups, grid, excesses, said, weights, states, out):
         n_series = _mean_excess(e, now, grid, said, mean)
         mean[WINDOW] = window[i]
         row = state[e]
-        energy = _energy(row, mean, weights, n_series)
+        energy, lasting = _energy(row, mean, weights, n_series)
         decades, allowed = verdict(row, energy, wanted[i])
-        out[i, 0], out[i, 1] = decades, bent(allowed, habit(habits[e], slots[i]))
+        threshold = bent(allowed, habit(habits[e], slots[i]))
+        shown = t.decades(row[SLOW : SLOW + t.N_TAIL], lasting, SLOW_PACE)
+        out[i, 0], out[i, 1] = decades, threshold if shown >= SHOWS * threshold else max(threshold, LINGERS * decades)
         warm = row[N_STEPS] >= WARM_UP_STEPS
         learn_habit(row, habits[e], slots[i], decades, warm and decades >= allowed)
         learn_tails(row, energy, adapt[i])

@@ -274,7 +274,7 @@ class Incidents(Section):
     """When anomalies become an incident, and when it is over."""
 
     open_steps: int = Field(default=2, ge=1, description="Anomalous steps in a row that open an incident")
-    resolve_steps: int = Field(default=5, ge=1, description="Calm steps in a row that resolve it")
+    resolve_steps: int = Field(default=7, ge=1, description="Calm steps in a row that resolve it")
     resolve_ratio: float = Field(
         default=0.7, gt=0, le=1, description="A step is calm below this share of the threshold"
     )
