@@ -13,9 +13,11 @@ from pipeline.baselines import FEATURE_NAMES
 from pipeline.errors import InputError
 from pipeline.events import ScoreRow
 from pipeline.incident import Incident, epoch_ms
+from pipeline.kernels.energy import LINGERS
 from pipeline.narrative import BAND_WIDTH, iso_time
 from pipeline.recordings import Recording
 from pipeline.replay import run_through
+from pipeline.scoring import DIGITS
 from pipeline.stream import Judged, PartitionStream, Plan
 
 __all__ = ["Explanation", "MetricSeen", "explain", "explain_published"]
@@ -213,6 +215,8 @@ def _reasons(step: _Step, mine: Sequence[Incident], at_ms: int, plan: Plan) -> l
         said = f"the score is withheld: only {step.n_before} steps of it had been seen, too few to know what is usual"
         return [said, *_incident_lines(mine, at_ms)]
     reasons = [_compared(step)]
+    if step.score > 0.0 and abs(step.threshold - LINGERS * step.score) <= 2.0 * 10.0**-DIGITS:
+        reasons.append("the step itself shows little: what only lingers of the steps before is no anomaly")
     rule = plan.incidents
     if step.score >= step.threshold and step.status == "quiet":
         reasons.append(f"over the threshold for {step.over} of the {rule.open_steps} steps that open an incident")

@@ -62,6 +62,12 @@ def test_it_did_not_fire_because_the_score_was_under_the_threshold():
     assert says(said, "is under the threshold") and said.score < said.threshold
 
 
+def test_it_is_calm_because_only_the_steps_before_were_unusual():
+    lingering = [row for row in range(FAULT + 42, FAULT + 54, 3) if says(asked(row), "what only lingers")]
+    assert lingering and not any(says(asked(row), "what only lingers") for row in (500, FAULT + 2))
+    assert says(asked(lingering[0]), "is under the threshold")
+
+
 def test_an_incident_that_opened_later_is_told():
     assert says(asked(FAULT - 5), "opened later")
 
