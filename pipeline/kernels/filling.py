@@ -43,7 +43,7 @@ FULL = 0.005
 LEAST_DIFFERENCES, LEAST_STREAK, LOOK_AHEAD, WIDEST = 5.0, 3.0, 4.0, 4.0
 
 
-@njit(**INNER)
+@njit(**INNER, inline="always")
 def forecast(level, limit, drift, variance, n):
     """When a level reaches its limit, in blocks: (middling, earliest, latest) of a 90 % interval.
 
@@ -61,7 +61,7 @@ def forecast(level, limit, drift, variance, n):
     return middling, room / (drift + wobble), latest
 
 
-@njit(**INNER)
+@njit(**INNER, inline="always")
 def _finish(row, limit):
     """Take the mean of a finished block into level, drift and the day's extremes."""
     mean = row[SUM] / row[N_IN]
@@ -78,7 +78,7 @@ def _finish(row, limit):
     row[LEVEL], row[LEVEL_BLOCK] = mean, row[BLOCK]
 
 
-@njit(**INNER)
+@njit(**INNER, inline="always")
 def _learn(row, difference, limit):
     """Move the drift by one difference between blocks."""
     fast = max(1.0 - 0.5 ** (1.0 / FAST_HALF_LIFE_BLOCKS), 1.0 / (row[N_DIFFERENCES] + 1.0))
@@ -107,7 +107,7 @@ def _learn(row, difference, limit):
     row[N_DIFFERENCES] += 1.0
 
 
-@njit(**INNER)
+@njit(**INNER, inline="always")
 def _new_high(row):
     """Whether the level is above all that the days before have seen, by more than a margin."""
     high, low = -np.inf, min(row[LOW], row[DAY_LOW])

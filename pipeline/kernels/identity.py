@@ -198,8 +198,9 @@ class Identities:
 
     def grow(self) -> None:
         """Make room for half as many entries again."""
-        table, names = self.table, ("hash", "parent", "start", "length", "value", "arena")
-        grown: dict[str, Any] = {name: _grown(getattr(table, name)) for name in names}
+        table = self.table
+        filled = dict.fromkeys(("hash", "parent", "start", "length", "value"), ENTRIES) | {"arena": WORDS}
+        grown: dict[str, Any] = {name: _grown(getattr(table, name), table.used[n]) for name, n in filled.items()}
         table = table._replace(**grown)
         slots = np.zeros(1 << (2 * len(table.hash) - 1).bit_length(), np.int32)
         _fill_slots(slots, table.hash[: self.n_entries])
@@ -207,7 +208,8 @@ class Identities:
         self.table = table._replace(slots=slots)
 
 
-def _grown(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    larger = np.zeros(len(column) + len(column) // 2, column.dtype)  # what is not used yet stays untouched memory
-    larger[: len(column)] = column
-    return larger
+def _grown(column: npt.NDArray[np.generic], n: int) -> npt.NDArray[np.generic]:
+    """A column of half as much length again, with the first ``n`` numbers; what is not used yet takes no memory."""
+    longer = np.zeros(len(column) + len(column) // 2, column.dtype)
+    longer[:n] = column[:n]
+    return longer

@@ -11,14 +11,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipeline.codecs import decode
 from pipeline.codecs.encode import Row, encode_json, encode_otlp_proto
-from pipeline.events import Kind, SampleBatch, SeriesIdentity
+from pipeline.events import Kind, Records, SampleBatch
 from pipeline.stream import PartitionStream, Plan
 
 STEP_MS = 10_000
 METRICS = 20  # of each host
 VARIANTS = 16  # different values of each series, one after the other
 T0_MS = 1_700_000_000_000
+A_RECORD = 500  # series to a record where they are met
 MARK_NS = 1_234_567_890_123_456_789  # stands where a time will be
 
 
@@ -66,22 +68,26 @@ class Fleet:
 
     def _encoded(self, values: np.ndarray) -> list[bytes]:
         encode = encode_json if self.points == 1 else encode_otlp_proto
-        rows: list[Row] = [
-            (f"host-{i // METRICS:05d}", f"metric.{i % METRICS}", (), MARK_NS, float(value), Kind.GAUGE)
-            for i, value in enumerate(values)
-        ]
+        rows = [_row(i, float(value)) for i, value in enumerate(values)]
         return [encode(rows[at : at + self.points]) for at in range(0, len(rows), self.points)]
 
 
+def _row(i: int, value: float) -> Row:
+    return f"host-{i // METRICS:05d}", f"metric.{i % METRICS}", (), MARK_NS, value, Kind.GAUGE
+
+
 class Series:
-    """Samples of so many series as they leave the decoders, pushed into one partition's stream in even calls."""
+    """Samples of so many series as they leave the decoders, pushed into one partition's stream in even calls.
+
+    The decoders have met each series once: what they remember of it is part of its memory.
+    """
 
     def __init__(self, n_series: int, per_call: int = 10_000) -> None:
         self.n_series, self.per_call = n_series, min(per_call, n_series)
         self.stream = PartitionStream(Plan(max_series=n_series), "t", 0)
-        for i in range(n_series):
-            name = SeriesIdentity(f"host-{i // METRICS:05d}", "host", f"metric.{i % METRICS}", (), "1")
-            self.stream.catalog.series_id(name)
+        for at in range(0, n_series, A_RECORD):
+            rows = [_row(i, 0.0) for i in range(at, min(at + A_RECORD, n_series))]
+            decode(Records("t", 0, [at], [T0_MS], [None], [encode_otlp_proto(rows)]), self.stream.catalog)
         self._chance = np.random.default_rng(0)
         self._level = 50.0 + 10.0 * self._chance.normal(size=n_series)
         self._ids = np.arange(n_series, dtype=np.int32)
