@@ -248,10 +248,12 @@ def scores(steps, weights, pace, warm_up=30):
     """
     out, unrest, lasting, energies, ends = [], 0.0, np.zeros((2, 9)), [], []
     for n, features in enumerate(steps):
-        means = np.array([excess(row) for row in features], np.float32).astype(float).mean(axis=0)
+        said = np.array([excess(row) for row in features], np.float32).astype(float)
+        means, n_series = said.mean(axis=0), len(features)
+        means[8] = np.sqrt((said[:, 8] ** 2).mean()) / n_series**0.25
         lasting += max(1 - 0.5 ** (1 / 7), 1 / (n + 2)) * (np.array([means, np.log1p(means)]) - lasting)
         views = np.log1p(means) + 3 * np.log1p(lasting[0]) + 3 * lasting[1]
-        share = 1 / len(features)
+        share = 1 / n_series
         energy, end = (
             weights[:9] @ (share * of + (1 - share) * 1.1 * np.sqrt(of)) for of in (views, 7 * np.log1p(means))
         )

@@ -1,14 +1,15 @@
 """From the features of an entity's series to one smoothed energy, its tail probability and its threshold.
 
 A view of an entity is the mean excess of its series, in logarithms, so that many small misses and one large one both
-count, and metrics that come or go change it little; what lasts counts for more, by running means. The energy of an
-entity is the sum of its views. Of one series each counts by its size; the more series there are, the more by its square
-root, so that what several views agree on is more than what one of them shouts. After hours of trouble it stays a little
-higher. Two tails judge it. The slow one, which a fault of days hardly teaches, makes the score, so that scores of
-different weeks and entities can be ranked. The quick one, which knows what the last week or two were like, says which
-energy the alert budget allows; that energy's score is the threshold. What is unusual comes in runs of steps, and a run
-makes one incident: where runs are short there are more of them, and each step must be rarer. What only lingers in the
-running means when a step itself shows nothing is no anomaly: the threshold is above it, and an incident can end.
+count, and metrics that come or go change it little; a shift of a single series counts for more than its mean. What
+lasts counts for more, by running means. The energy of an entity is the sum of its views. Of one series each counts by
+its size; the more series there are, the more by its square root, so that what several views agree on is more than what
+one of them shouts. After hours of trouble it stays a little higher. Two tails judge it. The slow one, which a fault of
+days hardly teaches, makes the score, so that scores of different weeks and entities can be ranked. The quick one, which
+knows what the last week or two were like, says which energy the alert budget allows; that energy's score is the
+threshold. What is unusual comes in runs of steps, and a run makes one incident: where runs are short there are more of
+them, and each step must be rarer. What only lingers in the running means when a step itself shows nothing is no
+anomaly: the threshold is above it, and an incident can end.
 
 Where the score was over it at the same time of the days before, and soon under it again, the threshold is a little
 higher: a backup that runs every night, a little sooner or later, is a habit, but one that is far out of the common is
@@ -26,7 +27,7 @@ from pipeline.kernels.layout import INNER
 from pipeline.kernels.season import N_SLOTS
 
 N_EXCESS = 10
-MODEL_EXCESS = 9
+SHIFTS, MODEL_EXCESS = 8, 9
 # what an energy is made of: the mean excesses of an entity's series, and the excess of its window
 N_PARTS, WINDOW = N_EXCESS + 1, N_EXCESS
 # a band's width beyond the borders weighs like ten scales
@@ -180,22 +181,28 @@ def learn_habit(row, habits, slot, decades, is_over):
 
 @njit(**INNER)
 def _mean_excess(e, now, grid, said, out):
-    """Mean of what the series of an entity said last, of those that are not overdue; returns how many these are."""
+    """Mean of what the series of an entity said last, of those that are not overdue; returns how many these are.
+
+    Of shifts it is the root of the mean square over the fourth root of their number, so that a single series that says
+    x beside quiet ones counts for x / n^(3/4), not for x / n.
+    """
     _, next_series, steps, first_series = grid
     latest, said_at = said
     for j in range(N_EXCESS):
         out[j] = 0.0
-    n = 0
+    n, shifted = 0, 0.0
     s = first_series[e]
     while s >= 0:
         if said_at[s] > 0 and now - said_at[s] <= 1.5 * steps[s]:
             for j in range(N_EXCESS):
                 out[j] += latest[s, j]
+            shifted += np.float64(latest[s, SHIFTS]) ** 2
             n += 1
         s = next_series[s]
     n = max(n, 1)
     for j in range(N_EXCESS):
         out[j] /= n
+    out[SHIFTS] = np.sqrt(shifted / n / np.sqrt(n))
     return n
 
 
