@@ -271,8 +271,7 @@ class Grid:
     def tick(self, clock_ms: int) -> Closed:
         """Advance the partition clock without a record, and find who is missed then."""
         first = self._begin(1)
-        limits = (*self.limits[1:3], q.ALONE)
-        q.tick(self._state, self.n_entities, clock_ms, limits, first, self._out)
+        q.tick(self._state, self.n_entities, clock_ms, (*self.limits[1:3], q.ALONE), first, self._out)
         return self._collect(first, np.zeros(1, np.int32), Counts())
 
     def call_roll(self) -> None:
