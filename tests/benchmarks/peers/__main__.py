@@ -164,10 +164,10 @@ def markdown(results: dict[str, Any]) -> list[str]:
     lines = [
         f"{results['machine']['cores']} cores shared by broker and peer; load at the end "
         f"{results['machine']['load']:.1f}. One JSON sample a record, {N_SERIES:,} series; bytes a series are what the "
-        "process grew by, those of foreshock at a million series. Delays are at "
+        "process grew by, foreshock's at a million series. Delays are at "
         f"{1 / PACE_SECONDS:.0f} samples a second, from sending a sample to its score: who is slower lets them queue. "
-        "That of foreshock is the speed table's, from the closed step to the incident that can be read, at 100,000 "
-        "samples a second.",
+        "Foreshock's is that of the speed table, from the closed step to the incident that can be read, at 100,000 "
+        "samples a second of agents with jitter.",
         "",
         "| | samples/s | CPU µs a sample | bytes a series | delay p50, p99 (ms) |",
         "|---|---|---|---|---|",
