@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -155,8 +155,9 @@ class Catalog:
         return self._entity.arena, self._series.arena
 
     @classmethod
-    def read(cls, lines: bytes, max_series: int) -> Catalog:
-        """The catalog that :meth:`written` wrote, as one text, with the same ids."""
+    def read(cls, pieces: Iterable[bytes | bytearray], max_series: int) -> Catalog:
+        """The catalog that :meth:`written` wrote, however it was cut, with the same ids."""
+        lines = b"".join(pieces)
         catalog, border = cls(max_series), _border(lines)
         catalog._entity, catalog._series = Lines.of(lines[:border]), Lines.of(lines[border:])
         catalog.identities = Named(catalog._series, catalog._identity)

@@ -211,7 +211,7 @@ class PartitionStream:
     def of_image(cls, image: Image, topic: str, partition: int, bundle: Bundle | None) -> PartitionStream:
         """The stream that an image was taken of, with the bundle that served it."""
         told = msgspec.json.decode(image.told, type=_Told)
-        catalog = Catalog.read(b"".join(image.names), told.plan.max_series)
+        catalog = Catalog.read(image.names, told.plan.max_series)
         stream = cls(told.plan, topic, partition, bundle, catalog)
         stream.judge.bind_again(image)
         laid(image, stream._tables())

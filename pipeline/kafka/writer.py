@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from kafka import KafkaProducer
@@ -22,15 +21,8 @@ class Writer:
         self._producer = connected(KafkaProducer, client, TUNING)
         self._failures: list[Exception] = []
 
-    def write(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None = None,
-        time_ms: int | None = None,
-        tell: Callable[[Any], None] | None = None,
-    ) -> None:
-        """Queue one record; ``time_ms`` is its record time (None: now), ``tell`` hears its place once Kafka has it.
+    def write(self, topic: str, value: bytes | None, key: bytes | None = None, time_ms: int | None = None) -> Any:
+        """Queue one record; ``time_ms`` is its record time (None: now). Returns the future that will know its place.
 
         Raises
         ------
@@ -41,9 +33,7 @@ class Writer:
             if self._failures:
                 raise self._failures[0]
             sent = self._producer.send(topic, value, key, timestamp_ms=time_ms)
-        sent.add_errback(self._failures.append)
-        if tell is not None:
-            sent.add_callback(tell)
+        return sent.add_errback(self._failures.append)
 
     def flush(self, timeout_seconds: float = 30.0) -> None:
         """Wait until everything queued is in Kafka.

@@ -115,7 +115,7 @@ class _Sending:
         far = self._fleet.stamped(self._jumped[number], time_ms) if number in self._jump else None
         value = far or self._fleet.record(step, number, time_ms)
         self.sent_at.append(time.time())
-        self._writer.write(self._topic, value, None, time_ms, self._appended)
+        self._writer.write(self._topic, value, None, time_ms).add_callback(self._appended)
 
     def _appended(self, told: Any) -> None:
         self.appended_at[told.offset] = told.timestamp / 1_000.0
