@@ -46,8 +46,9 @@ FAR = 0.1
 WAS_AWAY, STUCK = 2.0, 10
 # two series have the same day where their profiles are so correlated, over so many slots at least
 ALIKE, FEWEST_SLOTS = 0.8, 20
-# a trend's first third is at most so large a share of its last; its largest step so large a share of its whole rise
-FIRST_THIRD, LARGEST_STEP = 0.4, 0.35
+# a trend's first third is at most so large a share of its last; its largest step so large a share of its whole rise;
+# and of that at least so much lies between the halves of its last third, where one that jumped a while ago is level
+FIRST_THIRD, LARGEST_STEP, GOES_ON = 0.4, 0.35, 0.05
 
 
 def kind_of(
@@ -160,7 +161,10 @@ def _grows(recent: Floats, shift: float) -> bool:
     rise = slope * (n - 1)
     rest = recent - recent.mean() - slope * at
     jump = float(np.abs(np.diff(recent)).max())
-    return abs(rise) > 4.0 * float(rest.std()) and jump < LARGEST_STEP * abs(rise) and rise * shift > 0.0
+    last = recent[-(n // 3) :]
+    goes_on = float(np.median(last[len(last) // 2 :]) - np.median(last[: len(last) // 2])) / rise if rise else 0.0
+    is_slope = abs(rise) > 4.0 * float(rest.std()) and jump < LARGEST_STEP * abs(rise)
+    return is_slope and goes_on > GOES_ON and rise * shift > 0.0
 
 
 def _late(deviation: Floats) -> bool:

@@ -84,6 +84,14 @@ def test_a_deviation_is_out_of_its_company_only_once_it_has_lasted():
     assert [named(stays, n_steps, parted=True) for n_steps in (8, 14)] == ["spike", "correlation"]
 
 
+@pytest.mark.parametrize("n_steps", [8, 14, 20, 25, 30, 45])
+def test_a_jump_that_takes_some_steps_and_stays_is_no_trend_at_any_look(n_steps):
+    recent = 50 + noise(60)
+    recent[-n_steps:] += 60 * (1 - np.exp(-np.arange(1, n_steps + 1) / 1.5))
+    features = np.array([{"beyond": 5.0, "shift": 10.0}.get(name, 0.0) for name in NAMES])
+    assert kind_of(n_steps, recent, features, np.linspace(50, 51, 60), False) == "level_shift"
+
+
 def test_what_grows_without_a_jump_is_a_trend():
     ramp = 50 + np.linspace(0, 30, 60) + noise(60)
     features = np.array([5.0 if name == "shift" else 0.0 for name in NAMES])
