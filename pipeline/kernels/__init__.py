@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from pipeline.kernels.staleness import forget_stale
+from models.kernels.keeping import keep_compiled
 
-forget_stale(Path(__file__).parent)
+keep_compiled(Path(__file__).parent)
