@@ -249,20 +249,21 @@ class Judge:
 
     def _behaviour(self, wave: Wave, scored: Scored, offsets: list[int], grid: GridView) -> Iterator[Change]:
         over = (scored.score >= scored.threshold) & scored.told
-        entities = wave.entity[wave.bounds[:-1]]
-        for group in self.incidents.attention(entities, over, scored.judged):
-            rows = slice(wave.bounds[group], wave.bounds[group + 1])
-            record = int(wave.record[rows][0])
-            blame = list(zip(wave.series[rows].tolist(), scored.contribution[rows].tolist(), strict=True))
-            score = float(scored.score[group]) if scored.told[group] else 0.0
+        begins = wave.bounds[:-1]
+        entities = wave.entity[begins]
+        times = np.maximum.reduceat(wave.time_ms, begins)
+        gaps = np.add.reduceat(wave.gap, begins)
+        for group in self.incidents.attention(entities, over, scored.judged).tolist():
+            rows = slice(*wave.bounds[group : group + 2].tolist())
+            record = int(wave.record[rows.start])
             evidence = Evidence(
                 int(entities[group]),
-                int(wave.time_ms[rows].max()),
-                score,
+                int(times[group]),
+                float(scored.score[group]) if scored.told[group] else 0.0,
                 float(scored.threshold[group]),
                 record,
-                blame,
-                int(wave.gap[rows].sum()),
+                list(zip(wave.series[rows].tolist(), scored.contribution[rows].tolist(), strict=True)),
+                int(gaps[group]),
             )
             change = self._named(self.incidents.judge(evidence, offsets[record]), evidence, grid.links[2])
             if change is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-import numpy as np
+from math import inf, isfinite
 
 from pipeline.amounts import rate_of
 from pipeline.baselines import Features
 from pipeline.catalog import Catalog
 from pipeline.codecs.units import bounds_of, unit_told
+from pipeline.events import SeriesIdentity
 from pipeline.grid import Grid
 from pipeline.incident import ContributingMetric, Reason
 from pipeline.life import Life
@@ -41,9 +41,12 @@ class Narrator:
     def metrics(self, life: Life) -> list[ContributingMetric]:
         """The metrics to blame, most first; their shares sum to 1."""
         blamed = [s for s in life.blame if life.blame[s] > 0.0] or list(life.blame)
-        ranked = sorted(blamed, key=lambda s: (-life.blame[s], self.catalog.identities[s].name))[:MOST_METRICS]
+        least = min(sorted(life.blame[s] for s in blamed)[-MOST_METRICS:], default=0.0)
+        # to look an identity up is dear: only of those that may be told
+        known = {s: self.catalog.identities[s] for s in blamed if life.blame[s] >= least}
+        ranked = sorted(known, key=lambda s: (-life.blame[s], known[s].name))[:MOST_METRICS]
         total = sum(life.blame[s] for s in ranked) or 1.0
-        return [self._metric(s, life.blame[s] / total, rank < WITH_HISTORY) for rank, s in enumerate(ranked)]
+        return [self._metric(s, known[s], life.blame[s] / total, n < WITH_HISTORY) for n, s in enumerate(ranked)]
 
     def rule(self, life: Life) -> str | None:
         """The rules in force for what carries the incident."""
@@ -53,12 +56,11 @@ class Narrator:
         """What, where, how much and since when, in one line."""
         return title_of(self.catalog.entities[life.entity][0], life, metrics, reason)
 
-    def _metric(self, series: int, share: float, with_history: bool) -> ContributingMetric:
-        identity = self.catalog.identities[series]
+    def _metric(self, series: int, identity: SeriesIdentity, share: float, with_history: bool) -> ContributingMetric:
         expected, scale = self.features.expected(series)
         rate = self.grid.is_rate(series)
         unit = rate_of(identity.unit) if rate else unit_told(identity.metric, identity.unit, expected)
-        smallest, largest = bounds_of(unit, expected) if not rate else (0.0, np.inf)
+        smallest, largest = bounds_of(unit, expected) if not rate else (0.0, inf)
         return ContributingMetric(
             metric=identity.name,
             unit=unit,
@@ -73,4 +75,4 @@ class Narrator:
 
 def _rounded(value: float) -> float | None:
     """Nine significant digits: what an event shows must not hang on the last bits."""
-    return None if not np.isfinite(value) else float(f"{value:.9g}")
+    return None if not isfinite(value) else float(f"{value:.9g}")
