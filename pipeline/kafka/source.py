@@ -112,6 +112,11 @@ class Source:
         with translated("joining the group"):
             self._consumer.subscribe(self._topics, listener=_Queueing(self._consumer, self._changes))
 
+    @property
+    def is_joining(self) -> bool:
+        """Whether the next poll joins the group, whose generation may be another then."""
+        return keep_rejoining(self._consumer)
+
     def poll(self, timeout_ms: int, max_records: int) -> list[Records]:
         """Return new records by partition, each in offset order; an empty list when none came in time.
 
@@ -148,8 +153,18 @@ class Source:
         return Committed.read(found.offset, found.metadata)
 
     def group_metadata(self) -> Any:
-        """Return what a transaction needs to commit offsets in this member's name."""
-        return self._consumer.group_metadata()
+        """Return what a transaction needs to commit offsets in this member's name.
+
+        Raises
+        ------
+        Fenced
+            The group counts us as gone, and the client has noted it already: it would ask in nobody's name, and in a
+            transaction Kafka lets anybody commit who names no member.
+        """
+        told = self._consumer.group_metadata()
+        if told.generation_id < 0:
+            raise Fenced(f"fell out of group {self._group}")
+        return told
 
     def generation(self) -> int:
         """Return the number of the group's last rebalance that this member took part in."""
