@@ -7,6 +7,8 @@ backtest and the training run come through here.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,15 +16,24 @@ from pipeline.grid import Wave
 from pipeline.image import Table
 from pipeline.kernels import baseline as k
 from pipeline.kernels.notes import undo
-from pipeline.kernels.season import N_HOURS, N_SLOTS, PROFILE, of_day
+from pipeline.kernels.season import N_HOURS, N_SLOTS, PROFILE, PROFILE_DAYS, of_day
 from pipeline.zones import DAY_MS, Zone, hour_of_week
 
-__all__ = ["FEATURE_NAMES", "Features", "empty_state"]
+__all__ = ["FEATURE_NAMES", "Before", "Features", "empty_state"]
 
 FEATURE_NAMES = ("innovation", "short", "level", "day_level", "seasonal", "beyond", "spread", "flat", "reach", "shift")
 HELD_ADAPTATION = 0.1
+# slots of a day from which on it can be said how far it reaches
+FEWEST_SLOTS = 20
 # arrays that say what is known of a series; the rest are notes to undo its last rows by
 KNOWN = ("levels", "scales", "day", "seen", "week", "ring")
+
+
+class Before(NamedTuple):
+    """What was usual of a series at some times, shape (n_times,), and its lowest and highest hour; None: unknown."""
+
+    usual: npt.NDArray[np.float64]
+    reach: tuple[float, float] | None
 
 
 class Features:
@@ -121,6 +132,14 @@ class Features:
         k.take_up(self._state, series, row)
         return float(row[k.EXPECTED]), float(row[k.BAND])
 
+    def lowest(self, series: int) -> float:
+        """The least value that a series has had for a long while; NaN before its first."""
+        return float(self._state.levels[series, k.LO]) if self.n_rows(series) else np.nan
+
+    def offset_scale(self, series: int) -> float:
+        """How far a series usually is from what is usual at its hour, for a while, in its unit."""
+        return k.MAD * float(self._state.scales[series, k.OFFSET_SCALE - k.N_EXACT])
+
     def n_rows(self, series: int) -> int:
         """How many rows a series has had."""
         return int(self._state.levels[series, k.N_ROWS])
@@ -141,11 +160,36 @@ class Features:
         profiles = self._state.day[series, :, PROFILE].astype(np.float64)
         return np.where(self._state.seen[series] > 0, profiles, np.nan)
 
-    def usual(self, series: int, times_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """What the profile of the day says of a series at some times, shape (n_times,)."""
-        row, day, seen = self._state.levels[series], self._state.day[series], self._state.seen[series]
+    def before(self, series: int, times_ms: npt.NDArray[np.int64], step_ms: int, n_held: int = 0) -> Before:
+        """What was usual before the last values of a series were seen: its profile has learned some of them since.
+
+        Parameters
+        ----------
+        series
+            Whose values.
+        times_ms
+            Their times, oldest first.
+        step_ms
+            Step of the series.
+        n_held
+            In how many of the last of them adaptation waited.
+        """
+        row, day = self._state.levels[series], self._state.day[series].copy()
         slots = (self._zone.local_ms(times_ms) % DAY_MS) * (N_SLOTS / DAY_MS)
-        return np.array([of_day(row[k.BASE], day, seen, slot, row[k.SLOW]) for slot in slots])
+        rate = 1.0 - 0.5 ** (1.0 / (PROFILE_DAYS * max(1.0, DAY_MS / step_ms / N_SLOTS)))
+        profile, seen = day[:, PROFILE].tolist(), self._state.seen[series].tolist()
+        distances = self.recent(series, len(slots)) - row[k.BASE]
+        past = zip(slots[::-1].astype(np.int64).tolist(), distances[::-1].tolist(), strict=True)
+        for n, (slot, distance) in enumerate(past):
+            adapt = HELD_ADAPTATION if n < n_held else 1.0
+            weight = adapt * max(rate, 1.0 / seen[slot]) if seen[slot] else 1.0
+            if weight < 1.0:
+                profile[slot] = (profile[slot] - weight * distance) / (1.0 - weight)
+            seen[slot] -= seen[slot] > 0
+        day[:, PROFILE], counts = profile, np.array(seen, np.uint16)
+        usual = np.array([of_day(row[k.BASE], day, counts, slot, row[k.SLOW]) for slot in slots])
+        known = row[k.BASE] + day[counts > 0, PROFILE]
+        return Before(usual, (float(known.min()), float(known.max())) if len(known) >= FEWEST_SLOTS else None)
 
     def pack(self, series: int) -> npt.NDArray[np.float64]:
         """Everything a bundle hands on about one series, as one row."""

@@ -106,7 +106,8 @@ class Hindsight:
 
 
 def _copied(life: Life) -> Life:
-    return replace(life, blame=dict(life.blame))
+    course = replace(life.course, whole=list(life.course.whole)) if life.course else None
+    return replace(life, blame=dict(life.blame), course=course)
 
 
 def _matched(published: Iterable[Life], found: Iterable[Life], name: Callable[[Life], None]) -> dict[int, Life]:

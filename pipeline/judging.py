@@ -13,22 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bundle import Bundle
-from pipeline.baselines import FEATURE_NAMES, Features
+from pipeline.baselines import Features
 from pipeline.catalog import Catalog
 from pipeline.events import ScoreRow
 from pipeline.exhaustion import Exhaustion
 from pipeline.grid import GridView, Rewound, Silence, Wave
 from pipeline.hindsight import Hindsight
 from pipeline.image import Axis, Image, Table, live_rows
-from pipeline.incident import IncidentKind
 from pipeline.kernels.baseline import N_ROWS
 from pipeline.kernels.horizon import members
 from pipeline.kernels.silence import FELL_SILENT, MOVED
-from pipeline.kinds import BRIEF, LONG, LOOKS, TELLING, alike, ended, kind_of
 from pipeline.life import Change, Life, Told
 from pipeline.lifecycle import Evidence, Incidents
+from pipeline.naming import Naming
 from pipeline.plan import Plan
-from pipeline.room import note_room, roomy
+from pipeline.room import note_room
 from pipeline.rules import Rules
 from pipeline.scoring import Scored, Scoring
 from pipeline.sets import MetricSets
@@ -37,8 +36,6 @@ from pipeline.settled import Rows, Settled
 __all__ = ["Judge", "Judged"]
 
 CONTRIBUTIONS_TOLD = 10
-# a series whose offset is fewer scales than this is where it usually is
-SHIFTED = 4.0
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -77,7 +74,7 @@ class Judge:
         self.incidents = Incidents(plan.incidents, remembers=plan.late_steps > 0)
         self.hindsight = Hindsight(self.incidents)
         self._settled = Settled()
-        self._telling = np.zeros((64, len(TELLING)), np.float32)
+        self.naming = Naming(catalog, self.features)
 
     def obey(self, plan: Plan) -> None:
         """Let other settings be in force from the next wave on; what was learned is kept."""
@@ -102,7 +99,7 @@ class Judge:
         """The arrays that make up the state, by stage and name."""
         tables = self._stages()
         copies = {f"settled.{name}": table for name, table in self._settled.tables(tables).items()}
-        return {**tables, **copies, "judge.telling": Table("series", self._telling, settles=False)}
+        return {**tables, **copies, "judge.still": self.naming.table()}
 
     def adopt(self, bundle: Bundle | None) -> None:
         """Make room for the series and entities that the catalog has met, with what a bundle knows of each."""
@@ -116,7 +113,7 @@ class Judge:
         new_entities = catalog.entities[self.scoring.n_entities :]
         self.scoring.adopt(catalog.n_series, [bundle.entity_prior(*e) if bundle else None for e in new_entities])
         self.sets.adopt(catalog)
-        self._telling = roomy(self._telling, catalog.n_series)
+        self.naming.adopt()
         self._make_copies(known)
 
     def rows(self) -> dict[Axis, int]:
@@ -139,7 +136,7 @@ class Judge:
         by_row = np.repeat(hold, wave.bounds[1:] - wave.bounds[:-1])
         features = self.features.observe(wave, grid.links[2][wave.series], by_row)
         features = self.rules.bend(wave, features, self.features.expectations)
-        self._telling[wave.series] = features[:, TELLING]
+        self.naming.see(wave, features)
         window = self.sets.excess(wave, features, grid.links[2])
         return features, self.scoring.score(wave, features, grid, hold, window)
 
@@ -265,43 +262,22 @@ class Judge:
                 list(zip(wave.series[rows].tolist(), scored.contribution[rows].tolist(), strict=True)),
                 int(gaps[group]),
             )
-            change = self._named(self.incidents.judge(evidence, offsets[record]), evidence, grid.links[2])
+            change = self._named(self.incidents.judge(evidence, offsets[record]), evidence, grid)
             if change is not None:
                 change.life.told = Told.of(change.life)
                 yield change
 
-    def _named(self, change: Change | None, evidence: Evidence, step_ms: Ints) -> Change | None:
+    def _named(self, change: Change | None, evidence: Evidence, grid: GridView) -> Change | None:
         """Name the kind of an incident with what changed in it, or, now and then, because its kind became clear."""
-        if change is not None:
-            if change.what != "resolved" and change.life.top >= 0:
-                change.life.kind = self._kind(change.life, evidence, step_ms)
-            return change
-        life = self.incidents.lives.get((evidence.entity, "behaviour"))
-        if life is None or life.status != "open" or life.steps not in LOOKS or life.top < 0:
+        life = change.life if change is not None else self.incidents.lives.get((evidence.entity, "behaviour"))
+        if life is None:
             return None
-        kind = self._kind(life, evidence, step_ms)
-        return None if kind == life.kind else self.incidents.renamed(life, kind, evidence)
-
-    def _kind(self, life: Life, evidence: Evidence, step_ms: Ints) -> IncidentKind:
-        top = life.top
-        recent = self.features.recent(top)
-        times = evidence.time_ms - int(step_ms[top]) * np.arange(len(recent) - 1, -1, -1)
-        usual, parted = self.features.usual(top, times), self._is_parted(top, evidence)
-        seen = (life.steps, recent, self._telling[top], usual, parted)
-        over = ended(*seen)
-        life.came_back |= over is not None
-        kind = over or kind_of(*seen)
-        # what lasted, or had lasted, is no spike, not even when it is over
-        return life.kind if kind in BRIEF and life.kind not in BRIEF and (life.over >= LONG or life.came_back) else kind
-
-    def _is_parted(self, top: int, evidence: Evidence) -> bool:
-        """Whether most of the metrics of the step whose days look like the top one's are where they usually are."""
-        others = np.array([series for series, _ in evidence.blame if series != top], np.int64)
-        days = self.features.days(np.array([top]))[0]
-        company = others[alike(days, self.features.days(others))]
-        shift = TELLING.index(FEATURE_NAMES.index("shift"))
-        as_usual = np.abs(self._telling[company, shift]) < SHIFTED
-        return bool(len(company)) and 2 * int(as_usual.sum()) > len(company)
+        n_held = life.steps if self.incidents.holds(evidence.entity, evidence.time_ms) else 0
+        kind = self.naming.look(life, evidence, grid.links[2], n_held, change.what if change is not None else None)
+        if change is None:
+            return None if kind == life.kind else self.incidents.renamed(life, kind, evidence)
+        life.kind = kind
+        return change
 
     def _contributions(self, series: npt.NDArray[np.int64], values: Floats, most: int | None) -> dict[str, float]:
         top = np.argsort(-values, kind="stable")[:most]

@@ -1,173 +1,231 @@
-"""What kind of trouble it is, from the last values of the metric most to blame: before the incident, and since.
+"""What kind of trouble it is, from the course of the metric most to blame: since an hour before, beside its usual day.
 
 ::
 
-    spike, dip        a deviation that is over, or too young to tell        ──╱╲──
-    level_shift       it stays, further out than the series usually goes    ──┌───
-    season            it stays where the series often is, at another hour
-    correlation       so it does, while others whose days look like its own go on as usual
-    trend             it grows, without a first jump                        ──╱╱──
-    variance          both sides in turn, about as far                      ──╱╲╱╲
-    flatline          no change at all, for longer than ever
+    spike, dip        a deviation that is over soon, or too young to tell       ──╱╲──
+    variance          both sides in turn, far wider than its noise              ──╱╲╱╲
+    flatline          no change at all, for longer than ever                    ──────
+    trend             it grew, without a first jump                             ──╱╱──
+    season            it and its company are where they often are, but at another hour
+    correlation       its company goes on as usual, and it does not go along
+    level_shift       it goes along with day and company, further up or down    ──┌───
+
+What is read is the stretch of the course that weighs most, whether it goes on or has come to an end: so a fault that
+is found by the way back is called by what ended. A growth and a metric that goes against its company look alike within
+an hour; which of the two leaves less of the course unexplained is the name.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.baselines import FEATURE_NAMES
+from pipeline.course import Course, scatter
 from pipeline.incident import IncidentKind
 
-__all__ = ["BRIEF", "LONG", "LOOKS", "TELLING", "alike", "ended", "kind_of"]
+__all__ = ["BRIEF", "LEAD", "STUCK", "YOUNG", "Named", "Seen", "kind_of"]
 
 Floats = npt.NDArray[np.float64]
 
-# features that tell a kind, as columns of the feature matrix
-TELLING = tuple(FEATURE_NAMES.index(name) for name in ("beyond", "flat", "shift"))
 # kinds of a deviation that is over or young
 BRIEF = frozenset({"spike", "dip"})
-# at which steps of an incident its kind is looked at anew
-LOOKS = (8, 14, 25, 45)
-# steps over the threshold from which on an incident is no brief one
-LONG = 20
-# rows before the first anomalous one that may belong to the trouble already, and rows of before that must be known
-LEAD, FEWEST_BEFORE = 3, 6
-# rows from which on it can be told whether a deviation stays, and whether it is out of its hour or its company for good
+# steps before the first anomalous one that may belong to the trouble already
+LEAD = 3
+# steps from which on there is anything to read, and from which on a deviation is none that is over soon
 YOUNG, GROWN = 6, 12
-# shares of the greatest deviation below which one is over, and above which the other side counts too
-OVER, BOTH_SIDES = 0.35, 0.4
-# where the day's profile moves by so many times the noise, it can be told whether the series goes with it, and it does
-# where it moves at least so far for each unit
-TELLING_SPREAD, GOES_WITH = 3.0, 0.5
-# of the band between the borders, how far beyond one is further out than a series goes
-FAR = 0.1
-# scales that a series' offset was away at least to have come back, and how many equal values call it stuck
-WAS_AWAY, STUCK = 2.0, 10
-# two series have the same day where their profiles are so correlated, over so many slots at least
-ALIKE, FEWEST_SLOTS = 0.8, 20
-# a trend's first third is at most so large a share of its last; its largest step so large a share of its whole rise;
-# and of that at least so much lies between the halves of its last third, where one that jumped a while ago is level
-FIRST_THIRD, LARGEST_STEP, GOES_ON = 0.4, 0.35, 0.05
+# share of the greatest deviation below which it is over
+OVER = 0.35
+# times its noise that a restless metric scatters from step to step, more by such a share of so many steps, for few are
+# wide by chance; it changes sides every fourth step at least
+WILD, FEW, CHANGES = 1.75, 3.0, 0.25
+# times the offset that a series often has for a while, to be away from before an incident began
+OFTEN_AWAY = 2.0
+# share of equal neighbours in a stretch that stood still
+STUCK = 0.8
+# a trend has no step of means of so many rows as large as such a share of its end, and grows by such a share of its
+# mean at least, so many times more than the scatter around it lets a line grow by chance (noise has a memory)
+JUMP_ROWS, JUMP, GROWTH, CHANCE = 5, 0.6, 0.1, 6.0
+# noises beyond the profile of the day at which a value is still where the series often is, and from which on company
+# is away itself
+REACH, AWAY = 3.0, 3.0
+# how far a metric goes for each unit that day and company go, to go along; less than a half, for company has its noise
+ALONG = 0.15
+# the most that a metric goes against its company, and how much less of a growth that must leave unexplained
+AGAINST, BETTER = -1.2, 0.85
 
 
-def kind_of(
-    n_steps: int, recent: Floats, features: npt.NDArray[np.floating], usual: Floats, parted: bool
-) -> IncidentKind:
-    """Name what happened.
+class Seen(NamedTuple):
+    """What is known of the metric most to blame.
 
-    Parameters
-    ----------
-    n_steps
-        How many steps the incident is old, its first anomalous one counted.
-    recent
-        Last values of the metric most to blame, oldest first, shape (n_values,).
-    features
-        Its latest features, those that are ``TELLING``.
-    usual
-        What the profile of the day says of the last values, shape (n_values,).
-    parted
-        Whether others of the entity whose days look like its own go on as usual.
+    ``n_steps`` is how old the incident is; ``latest`` are deviations of the last single steps from what is usual,
+    oldest first; ``is_still`` says that it has not changed for longer than ever, ``is_last`` that nothing will be seen
+    any more, for the incident resolves.
     """
-    beyond, flat, shift = features
-    if flat > 1.0:
+
+    n_steps: int
+    course: Course
+    latest: Floats
+    is_still: bool = False
+    is_last: bool = False
+
+
+class Named(NamedTuple):
+    """A kind.
+
+    ``is_back`` says that it had ended when the incident began, so what stood out is the way back; ``stays`` that it
+    lasts and goes on.
+    """
+
+    kind: IncidentKind
+    is_back: bool = False
+    stays: bool = False
+
+
+class _Stretch(NamedTuple):
+    """Rows [begin, end) of a course in which it is away, up (1) or down (-1)."""
+
+    begin: int
+    end: int
+    sign: int
+
+
+def kind_of(seen: Seen) -> Named:
+    """Name what happened."""
+    since = seen.latest[-seen.n_steps :]
+    if seen.is_still:
+        return Named("flatline")
+    if _is_restless(since, seen.course.noise):
+        return Named("variance")
+    rows = seen.course.rows()
+    deviation = rows[:, 0] - rows[:, 1]
+    began = max(0.0, len(rows) - (seen.n_steps + LEAD) / seen.course.stride)
+    stretch = _weightiest(deviation, int(began), seen.course.offset) if len(rows) >= YOUNG + LEAD else None
+    if stretch is None:
+        return Named(_brief(seen.latest[-seen.n_steps - LEAD :]))
+    is_over = (len(rows) - stretch.end) * seen.course.stride >= LEAD
+    kind = _kind_of_stretch(seen, rows, stretch, is_over)
+    is_back = kind not in BRIEF and _is_way_back(seen, deviation, stretch)
+    return Named(kind, is_back, kind not in BRIEF and not is_back and not is_over)
+
+
+def _kind_of_stretch(seen: Seen, rows: Floats, stretch: _Stretch, is_over: bool) -> IncidentKind:
+    """Name a stretch."""
+    begin, end, sign = stretch
+    n_steps, away = (end - begin) * seen.course.stride, rows[begin:end]
+    brief: IncidentKind = "spike" if sign > 0 else "dip"
+    if n_steps < YOUNG or (is_over and n_steps < GROWN):
+        return brief
+    if n_steps >= GROWN and float(np.mean(np.diff(away[:, 0]) == 0.0)) > STUCK:
         return "flatline"
-    cut = _cut(n_steps, len(recent))
-    before, since = recent[:cut], recent[cut:]
-    deviation = since - (float(np.median(before)) if len(before) else 0.0)
-    farthest = float(deviation[np.argmax(np.abs(deviation))]) if len(deviation) else 0.0
-    single: IncidentKind = "spike" if farthest > 0 else "dip"
-    now = float(np.median(deviation[-3:]))
-    if n_steps >= YOUNG and _both_sides(deviation, abs(farthest)):
-        return "variance"
-    if _grows(recent, shift):
-        return "trend"
-    away = float(np.median((recent - usual)[-3:]))
-    # what is young, over, or came back to where it usually is at this hour
-    if n_steps < YOUNG or abs(now) < OVER * abs(farthest) or abs(away) < OVER * abs(now):
-        return single
-    if _late(deviation[LEAD:]):
-        return "trend"
-    if abs(beyond) > FAR or _slope(since[LEAD:], usual[cut + LEAD :]) > GOES_WITH:
-        return "level_shift"
-    if n_steps < GROWN:
-        return single
-    return "correlation" if parted else "season"
+    kind = _lasting(seen.course, rows, stretch)
+    return kind if n_steps >= GROWN or seen.is_last or kind == "trend" else brief
 
 
-def ended(
-    n_steps: int, recent: Floats, features: npt.NDArray[np.floating], usual: Floats, parted: bool
-) -> IncidentKind | None:
-    """Name what ended where an incident is the way back to what is usual; None where it is not. Parameters as above."""
-    cut = _cut(n_steps, len(recent))
-    values, away = recent[:cut], recent - usual
-    was, now = (float(np.median(some)) if len(some) else 0.0 for some in (away[:cut], away[-min(3, n_steps) :]))
-    shift = float(features[-1])
-    is_back = abs(now) < OVER * abs(was) and abs(was) > OVER * float(np.abs(away).max())
-    if cut < 2 * YOUNG or not is_back or shift * np.sign(was) < WAS_AWAY:
-        return None
-    if np.ptp(values[-STUCK:]) == 0.0:
-        return "flatline"
-    if _grows(away[:cut], was):
-        return "trend"
-    slope = _slope(values, usual[:cut])
-    if np.isnan(slope) or slope > GOES_WITH:
-        return "level_shift"
-    return "correlation" if parted else "season"
+def _lasting(course: Course, rows: Floats, stretch: _Stretch) -> IncidentKind:
+    """Name a stretch that lasts: of the explanations, the one that leaves least of it unexplained."""
+    begin, end, sign = stretch
+    values, usual, company = rows[begin:end].T
+    motion = usual - usual.mean() + course.noise * (company - company.mean())
+    moved = values - values.mean()
+    along = float(motion @ moved) / max(float(motion @ motion), 1e-300)
+    growth, unexplained = _growth(sign * (moved - motion))
+    level = float(np.mean(sign * (values - usual)))
+    by_chance = CHANCE * unexplained * float(np.sqrt(12.0 / len(values)))
+    grows = growth > max(GROWTH * level, by_chance) and _jump(sign * (rows[:, 0] - rows[:, 1]), stretch) < JUMP
+    is_inside = _is_inside(course, values)
+    if is_inside and course.beside and float(np.median(np.abs(company))) > AWAY:
+        return "season"
+    against = _rms(moved - min(max(along, AGAINST), 0.0) * motion)
+    if grows:
+        # what leaves where it ever is has no company to be out of
+        return "correlation" if course.beside and is_inside and against < BETTER * unexplained else "trend"
+    if course.beside:
+        parts = along < ALONG if is_inside else against < BETTER * _rms(moved - motion)
+        return "correlation" if parts else "level_shift"
+    return "season" if is_inside and along < ALONG else "level_shift"
 
 
-def alike(day: Floats, others: Floats) -> npt.NDArray[np.bool_]:
-    """Which of some profiles of the day, (n, n_slots), go up and down as another does, (n_slots,); NaN: not known."""
-    known = ~np.isnan(day) & ~np.isnan(others)
-    n = known.sum(axis=1)
-    mine, theirs = (np.where(known, one, 0.0) for one in (day, others))
-    mine, theirs = (np.where(known, one - (one.sum(axis=1) / np.maximum(n, 1))[:, None], 0.0) for one in (mine, theirs))
-    together = (mine * theirs).sum(axis=1)
-    alone = np.sqrt((mine**2).sum(axis=1) * (theirs**2).sum(axis=1))
-    same: npt.NDArray[np.bool_] = (n >= FEWEST_SLOTS) & (together > ALIKE * alone)
-    return same
+def _growth(deviation: Floats) -> tuple[float, float]:
+    """How far the straight line through a deviation climbs, and how far the deviation is from it, root mean square."""
+    at = np.arange(len(deviation)) - (len(deviation) - 1) / 2.0
+    slope = float(at @ deviation) / float(at @ at)
+    return slope * (len(deviation) - 1), _rms(deviation - deviation.mean() - slope * at)
 
 
-def _cut(n_steps: int, n_values: int) -> int:
-    """How many of the last values were before the incident."""
-    cut = max(0, n_values - n_steps - LEAD)
-    return cut if cut >= FEWEST_BEFORE else min(FEWEST_BEFORE, n_values // 2)
+def _jump(deviation: Floats, stretch: _Stretch) -> float:
+    """The largest step up on the way into a stretch and in it, as a share of how far it gets."""
+    way = deviation[max(0, stretch.begin - JUMP_ROWS) : stretch.end]
+    if len(way) <= 2 * JUMP_ROWS:
+        return 0.0
+    means = np.convolve(way, np.full(JUMP_ROWS, 1.0 / JUMP_ROWS), "valid")
+    furthest = np.sort(deviation[stretch.begin : stretch.end])
+    return float((means[JUMP_ROWS:] - means[:-JUMP_ROWS]).max() / np.median(furthest[-max(3, len(furthest) // 3) :]))
 
 
-def _slope(since: Floats, usual: Floats) -> float:
-    """How far the values go for each unit that the day's profile goes; NaN where that cannot be told."""
-    if len(since) < YOUNG:
-        return float("nan")
-    spread, noise = float(np.ptp(usual)), float(np.std(np.diff(since))) / np.sqrt(2.0)
-    moves = usual - usual.mean()
-    return float(moves @ since) / float(moves @ moves) if spread > TELLING_SPREAD * noise else float("nan")
-
-
-def _both_sides(deviation: Floats, farthest: float) -> bool:
-    """Whether it goes both ways about as far, and often."""
-    middle = deviation - np.median(deviation)
-    least = BOTH_SIDES * farthest
-    crossings = int((np.diff(np.sign(middle)) != 0).sum())
-    return bool(middle.max() > least and -middle.min() > least and 3 * crossings >= len(deviation))
-
-
-def _grows(recent: Floats, shift: float) -> bool:
-    """Whether all of the last values lie on a slope away from what is usual, with no jump in it."""
-    n = len(recent)
-    if n < 3 * YOUNG:
+def _is_inside(course: Course, values: Floats) -> bool:
+    """Whether most of the values are where the series is at some hour of its day."""
+    if course.reach is None:
         return False
-    at = np.arange(n) - (n - 1) / 2.0
-    slope = float(at @ recent) / float(at @ at)
-    rise = slope * (n - 1)
-    rest = recent - recent.mean() - slope * at
-    jump = float(np.abs(np.diff(recent)).max())
-    last = recent[-(n // 3) :]
-    goes_on = float(np.median(last[len(last) // 2 :]) - np.median(last[: len(last) // 2])) / rise if rise else 0.0
-    is_slope = abs(rise) > 4.0 * float(rest.std()) and jump < LARGEST_STEP * abs(rise)
-    return is_slope and goes_on > GOES_ON and rise * shift > 0.0
+    low, high = np.percentile(values, (20, 80))
+    slack = REACH * course.noise
+    return bool(course.reach[0] - slack <= low and high <= course.reach[1] + slack)
 
 
-def _late(deviation: Floats) -> bool:
-    """Whether the first third of a deviation is small beside its last."""
-    third = max(1, len(deviation) // 3)
-    return abs(float(deviation[:third].mean())) < FIRST_THIRD * abs(float(deviation[-third:].mean()))
+def _is_restless(since: Floats, noise: float) -> bool:
+    """Whether it goes from side to side, and far wider than its noise does."""
+    if len(since) < YOUNG:
+        return False
+    changes = np.count_nonzero(np.diff(np.sign(since - np.median(since))))
+    by_chance = 1.0 + FEW / len(since)
+    return bool(scatter(since) > WILD * by_chance * noise and changes >= CHANGES * len(since))
+
+
+def _weightiest(deviation: Floats, began: int, offset: float) -> _Stretch | None:
+    """The stretch of a deviation that weighs most, of those that had not ended before the incident began.
+
+    One that was there before must be further away than the series often is for a while.
+    """
+    smooth = _smooth(deviation)
+    least = OVER * max(float(np.abs(smooth).max()), float(np.abs(deviation[began:]).max()))
+    stretches = [
+        _Stretch(int(begin), int(end), sign)
+        for sign in (1, -1)
+        for begin, end in _runs(np.maximum(sign * deviation, sign * smooth) > least)
+        if end > began and (begin >= began or sign * float(deviation[begin:end].mean()) > OFTEN_AWAY * offset)
+    ]
+    return max(stretches, key=lambda one: float(np.abs(deviation[one.begin : one.end]).sum()), default=None)
+
+
+def _runs(away: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Begins and ends of runs of true, shape (n_runs, 2); a single false between two true is taken for true."""
+    filled = away.copy()
+    filled[1:-1] |= away[:-2] & away[2:]
+    return np.flatnonzero(np.diff(filled.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+
+
+def _smooth(values: Floats) -> Floats:
+    """Medians of three neighbours."""
+    wide = np.concatenate([values[:1], values, values[-1:]])
+    smooth: Floats = np.median(np.lib.stride_tricks.sliding_window_view(wide, 3), axis=1)
+    return smooth
+
+
+def _is_way_back(seen: Seen, deviation: Floats, stretch: _Stretch) -> bool:
+    """Whether a stretch that had lasted was over when the incident began."""
+    stride = seen.course.stride
+    began = len(deviation) - seen.n_steps / stride
+    lasted = (began - stretch.begin) * stride >= GROWN
+    now = float(np.median(seen.latest[-min(LEAD, seen.n_steps) :]))
+    level = float(np.median(deviation[stretch.begin : stretch.end]))
+    return bool(lasted and stretch.end <= began + LEAD / stride and abs(now) < OVER * abs(level))
+
+
+def _brief(deviation: Floats) -> IncidentKind:
+    """A spike or a dip."""
+    return "spike" if len(deviation) and float(deviation[np.argmax(np.abs(deviation))]) > 0.0 else "dip"
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(values**2)))

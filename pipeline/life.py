@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from uuid import UUID, uuid5
 
+from pipeline.course import Course
 from pipeline.exhaustion import Outlook
 from pipeline.incident import IncidentKind, Reason, Severity, Track
 
@@ -41,7 +42,8 @@ class Told:
 class Life:
     """What is known of one incident of one entity, from its first anomalous step on.
 
-    ``came_back``: what stood out is the way back of something that had gone on before.
+    ``course`` is that of the metric most to blame; ``came_back`` says that what stood out is the way back of something
+    that had gone on before, ``stays`` of one that resolved that what it is about goes on, and stands out no more.
     """
 
     entity: int
@@ -70,6 +72,8 @@ class Life:
     cells: int = 0
     missing: int = 0
     came_back: bool = False
+    stays: bool = False
+    course: Course | None = None
 
     @property
     def missing_share(self) -> float:
@@ -95,8 +99,16 @@ def by_name(lives: Iterable[Life], entities: Sequence[str], series: Sequence[str
         outlook = {**asdict(of.outlook), "series": series[of.outlook.series]} if of.outlook else None
         return {**asdict(of), "top": series[of.top] if of.top >= 0 else "", "blame": blame, "outlook": outlook}
 
+    def went(course: Course) -> dict[str, Any]:
+        return {**asdict(course), "series": series[course.series], "beside": [series[s] for s in course.beside]}
+
     told = [
-        {**named(life), "entity": entities[life.entity], "told": named(life.told) if life.told else None}
+        {
+            **named(life),
+            "entity": entities[life.entity],
+            "told": named(life.told) if life.told else None,
+            "course": went(life.course) if life.course else None,
+        }
         for life in lives
     ]
     return sorted(told, key=lambda row: (row["entity"], row["track"], row["started_ms"], row["incident_id"]))

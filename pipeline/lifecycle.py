@@ -22,7 +22,7 @@ from pipeline.exhaustion import Outlook
 from pipeline.incident import IncidentKind, Reason, Severity, Track
 from pipeline.life import Change, Life
 
-__all__ = ["Evidence", "IncidentPlan", "Incidents"]
+__all__ = ["Evidence", "IncidentPlan", "Incidents", "top_of"]
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
 DECADES = 12.0
@@ -266,7 +266,7 @@ class Incidents:
         severity = _severity(life)
         if is_over and SEVERITIES.index(severity) > SEVERITIES.index(life.severity):
             return self._publish(life, "updated", "severity", at)
-        top = _top(life)
+        top = top_of(life)
         if is_over and life.over in (5, 15, 45) and top != life.top:
             return self._publish(life, "updated", "new_evidence", at)
         return None
@@ -282,7 +282,7 @@ class Incidents:
             life.over = life.under = 0
         elif life.track == "behaviour":
             life.severity = _severity(life)
-        life.top = _top(life)
+        life.top = top_of(life)
         return Change(life, what, reason, record)
 
 
@@ -333,6 +333,6 @@ def _haste(outlook: Outlook) -> float:
     return 1.0 / max(outlook.full_ms - outlook.time_ms, BLOCK_MS)
 
 
-def _top(life: Life) -> int:
+def top_of(life: Life) -> int:
     """The series that carried most of the blame; ties go to the smaller id."""
     return min(life.blame, key=lambda s: (-life.blame[s], s)) if life.blame else -1

@@ -61,6 +61,8 @@ class Narrator:
         rate = self.grid.is_rate(series)
         unit = rate_of(identity.unit) if rate else unit_told(identity.metric, identity.unit, expected)
         smallest, largest = bounds_of(unit, expected) if not rate else (0.0, inf)
+        if self.features.lowest(series) >= 0.0:
+            smallest = max(smallest, 0.0)
         return ContributingMetric(
             metric=identity.name,
             unit=unit,

@@ -7,21 +7,24 @@ from datetime import UTC, datetime
 
 from pipeline.amounts import amount, band, number
 from pipeline.exhaustion import Outlook
-from pipeline.incident import ContributingMetric, Reason
+from pipeline.incident import ContributingMetric, IncidentKind, Reason
 from pipeline.life import Life
 
 __all__ = ["title_of"]
 
-# what a metric does when an incident opens and while it goes on, with its value and its start to be put in
+# kinds that may go on when nothing stands out any more
+LASTING = ("level_shift", "trend", "season", "correlation")
+# what a metric does when an incident opens and it is still there, and while the incident goes on, with its value and
+# its start to be put in
 FIRST = {
     "spike": "jumped to {now} since {since}",
     "dip": "fell to {now} since {since}",
     "level_shift": "moved to a new level of {now} since {since}",
-    "trend": "is drifting, now {now} since {since}",
-    "variance": "is unusually restless, now {now} since {since}",
+    "trend": "has been drifting since {since}, now {now}",
+    "variance": "has been unusually restless since {since}, now {now}",
     "flatline": "is stuck at {now} since {since}",
     "season": "broke its daily rhythm at {now} since {since}",
-    "correlation": "no longer goes with the others, now {now} since {since}",
+    "correlation": "has not gone with the others since {since}, now {now}",
 }
 LATER = {
     **FIRST,
@@ -49,6 +52,8 @@ ENDS: dict[str, str] = {
     "moved": "its records go to another partition now",
     "retracted": "late data shows that it was nothing",
 }
+# what is said at the end of what goes on
+STAYS = "that goes on, but stands out no more"
 # beside the metric most to blame, those are counted that carry so large a share of what it carries
 WORTH_COUNTING = 0.25
 # hours in a minute, an hour and a day, and below how many hours each is used
@@ -72,11 +77,12 @@ def title_of(entity: str, life: Life, metrics: Sequence[ContributingMetric], rea
     is_over = life.status == "resolved" and reason not in ENDS
     start = _clock(life.started_ms, life.ended_ms if is_over else life.updated_ms)
     when = f"from {start} to {_clock(life.ended_ms, life.ended_ms)} UTC" if is_over else f"since {start} UTC"
-    when = f"until {start} UTC" if is_over and _is_back(life) else when
+    since = f"{start} UTC"
+    when = f"until {since}" if is_over and _is_back(life) else when
     if life.track == "silence" or not metrics:
         said = f"{_unnamed(life)} {when}"
     else:
-        said = f"{metrics[0].metric} {_was(life, metrics, when) if is_over else _is(life, metrics, f'{start} UTC')}"
+        said = f"{metrics[0].metric} {_was(life, metrics, when, since) if is_over else _is(life, metrics, since)}"
     end = f": {ENDS[reason]}" if life.status == "resolved" and not is_over else ""
     return f"{entity}: {said}{end}"
 
@@ -85,13 +91,25 @@ def _is(life: Life, metrics: Sequence[ContributingMetric], since: str) -> str:
     """What the first metric does."""
     if life.outlook is not None:
         return _outlook(life.outlook)
-    phrase = UNTIL if _is_back(life) else (FIRST if life.revision == 1 else LATER)[life.kind]
+    words = FIRST if life.revision == 1 and _is_there(life.kind, metrics[0]) else LATER
+    phrase = UNTIL if _is_back(life) else words[life.kind]
     now = amount(metrics[0].value, metrics[0].unit)
     return f"{phrase.format(was=PAST[life.kind], now=now, since=since)}{_usually(metrics)}"
 
 
-def _was(life: Life, metrics: Sequence[ContributingMetric], span: str) -> str:
+def _is_there(kind: IncidentKind, top: ContributingMetric) -> bool:
+    """Whether the last value is where it went, so far as that is known: it may be back already."""
+    if top.value is None or top.lower is None or top.upper is None:
+        return True
+    above, below = top.value > top.upper, top.value < top.lower
+    return above if kind == "spike" else below if kind == "dip" else above or below
+
+
+def _was(life: Life, metrics: Sequence[ContributingMetric], span: str, since: str) -> str:
     """What the first metric did."""
+    if life.stays and life.kind in LASTING and not _is_back(life):
+        said = LATER[life.kind].format(now=amount(metrics[0].value, metrics[0].unit), since=since)
+        return f"{said}{_others(metrics)}: {STAYS}"
     now = f"now {amount(metrics[0].value, metrics[0].unit)}"
     if life.outlook is not None:
         return f"{'no longer runs out' if life.outlook.left else 'no longer fills'}, {now}"
@@ -100,7 +118,7 @@ def _was(life: Life, metrics: Sequence[ContributingMetric], span: str) -> str:
 
 def _is_back(life: Life) -> bool:
     """Whether a kind that lasts is told that was over when it was found."""
-    return life.came_back and life.kind in ("level_shift", "trend", "season", "correlation", "flatline")
+    return life.came_back and life.kind in (*LASTING, "flatline")
 
 
 def _unnamed(life: Life) -> str:
@@ -112,9 +130,15 @@ def _unnamed(life: Life) -> str:
 
 def _usually(metrics: Sequence[ContributingMetric]) -> str:
     """What is usual of the first metric, and how many others there are to look at."""
-    top, others = metrics[0], sum(one.share >= WORTH_COUNTING * metrics[0].share for one in metrics[1:])
+    top = metrics[0]
     usual = "" if top.lower is None else f", usually {band(top.lower, top.upper, top.unit)} at this hour"
-    return f"{usual} (and {others} more metric{'s' if others > 1 else ''})" if others else usual
+    return f"{usual}{_others(metrics)}"
+
+
+def _others(metrics: Sequence[ContributingMetric]) -> str:
+    """How many metrics there are to look at beside the first."""
+    others = sum(one.share >= WORTH_COUNTING * metrics[0].share for one in metrics[1:])
+    return f" (and {others} more metric{'s' if others > 1 else ''})" if others else ""
 
 
 def _clock(time_ms: int, now_ms: int) -> str:

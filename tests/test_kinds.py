@@ -1,50 +1,204 @@
-"""Kinds of trouble are told apart by what happened before the incident and since."""
+"""Kinds of trouble are told apart by the course of the metric most to blame, beside its usual day and its company."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.baselines import FEATURE_NAMES
-from pipeline.kinds import BRIEF, TELLING, alike, ended, kind_of
+from pipeline.baselines import Features
+from pipeline.course import MOST_ROWS, Course
+from pipeline.grid import Wave
+from pipeline.kernels.season import N_SLOTS
+from pipeline.kinds import BRIEF, Seen, kind_of
+from pipeline.naming import alike
 from pipeline.plan import Plan
 from pipeline.recordings import recording
 from pipeline.replay import replay
+from pipeline.zones import DAY_MS
 
 RNG = np.random.default_rng(8)
-NAMES = [FEATURE_NAMES[column] for column in TELLING]
-QUIET = 50 + RNG.normal(size=40)
-
-
-def named(since, n_steps=None, usual=None, parted=False, **seen):
-    features = np.array([seen.get(name, 0.0) for name in NAMES])
-    recent = np.r_[QUIET, since][-60:]
-    usual = np.full(len(recent), 50.0) if usual is None else usual
-    return kind_of(len(since) if n_steps is None else n_steps, recent, features, usual, parted)
+USUAL = 50.0 + np.linspace(0.0, 12.0, 60)
+MINUTE = 60_000
 
 
 def noise(n):
     return RNG.normal(size=n)
 
 
+def seen(values, n_steps, usual=USUAL, company=None, reach=(45.0, 75.0), **known):
+    """What is known of a metric with noise 1 that did this in the last hour; ``company``: what the others do."""
+    usual = np.broadcast_to(usual, len(values)).astype(float)
+    course = Course(0, [] if company is None else [1], 1.0, 0.3, reach)
+    course.take(np.column_stack([values, usual, np.zeros(len(values)) if company is None else company]))
+    return Seen(n_steps, course, values - usual, **known)
+
+
+def named(values, n_steps, **known):
+    return kind_of(seen(values, n_steps, **known)).kind
+
+
+def away(n_steps, size):
+    """An hour as usual but for its last steps."""
+    return USUAL + noise(60) + np.r_[np.zeros(60 - n_steps), np.broadcast_to(size, n_steps)]
+
+
 @pytest.mark.parametrize(("size", "kind"), [(20, "spike"), (-20, "dip")])
 def test_what_is_young_or_over_is_a_spike_or_a_dip(size, kind):
-    assert named(50 + size + noise(2)) == kind
-    assert named(np.r_[50 + size + noise(3), 50 + noise(12)]) == kind
+    assert named(away(2, size), 2) == kind
+    assert named(away(15, np.r_[[size] * 3, [0] * 12]), 15) == kind
 
 
-def test_what_stays_is_a_level_shift_where_the_series_never_goes_and_a_broken_season_where_it_does():
-    stays = 70 + noise(20)
-    assert named(stays, beyond=0.5) == "level_shift"
-    assert named(stays) == "season"
+@pytest.mark.parametrize("company", [None, np.zeros(60)])
+def test_what_goes_along_with_its_day_at_another_level_is_a_level_shift(company):
+    assert named(away(30, 15), 30, company=company) == "level_shift"
+    assert named(away(30, 60), 30, company=company) == "level_shift"
 
 
-@pytest.mark.parametrize("parted", [False, True])
-def test_what_goes_with_its_day_at_another_level_is_a_level_shift_and_what_does_not_is_none(parted):
-    usual = 50 + np.r_[np.zeros(40), np.linspace(0, 8, 20)]
-    other = "correlation" if parted else "season"
-    assert named(usual[40:] + 20 + 0.3 * noise(20), usual=usual, parted=parted) == "level_shift"
-    assert named(70 - np.linspace(0, 8, 20) + 0.3 * noise(20), usual=usual, parted=parted) == other
-    assert named(70 + noise(20), parted=parted) == other
+def test_what_goes_along_with_its_company_at_another_level_is_a_level_shift_where_its_day_is_flat():
+    together = 4 * np.sin(np.linspace(0, 20, 60))
+    lifted = 50 + together + noise(60) + np.r_[np.zeros(30), np.full(30, 15)]
+    assert named(lifted, 30, usual=50.0, company=together) == "level_shift"
+
+
+def test_what_goes_against_its_day_is_out_of_its_company_or_alone_out_of_its_hour():
+    against = away(30, 15 - 2 * (USUAL[30:] - USUAL[30]))
+    assert named(against, 30, company=np.zeros(60)) == "correlation"
+    assert named(against, 30) == "season"
+
+
+def test_what_is_at_another_hour_together_with_its_company_is_a_season():
+    moved = np.r_[np.zeros(30), np.full(30, 15)]
+    assert named(away(30, 15), 30, company=moved) == "season"
+    assert named(away(30, 60), 30, company=4 * moved) == "level_shift", "no hour is like that"
+    assert named(away(30, 15), 30, company=moved, reach=None) == "level_shift", "its day is not known yet"
+
+
+def test_what_stays_alone_where_it_is_at_other_hours_broke_its_rhythm():
+    still = 50 + noise(60) + np.r_[np.zeros(30), np.full(30, 15)]
+    assert named(still, 30, usual=50.0 + 0.01 * noise(60)) in ("season", "level_shift")
+    assert named(still, 30, usual=50.0) == "season"
+    assert named(still, 30, usual=50.0, reach=(48.0, 52.0)) == "level_shift"
+
+
+@pytest.mark.parametrize("n_back", [2, 8])
+def test_the_way_back_is_called_by_what_ended(n_back):
+    def ended(lift, company=None):
+        """An hour that was away, and is not any more."""
+        values = USUAL + noise(60) + np.r_[np.broadcast_to(lift, 60)[: 60 - n_back], np.zeros(n_back)]
+        return kind_of(seen(values, n_back, company=company))[:2]
+
+    assert ended(20) == ("level_shift", True)
+    assert ended(np.linspace(20, 40, 60)) == ("trend", True)
+    assert ended(44 - 2 * (USUAL - USUAL[0]), np.zeros(60)) == ("correlation", True)
+
+
+def test_what_stood_still_and_moves_again_was_stuck():
+    values = np.r_[np.full(58, 30.0), USUAL[58:] + noise(2)]
+    assert kind_of(seen(values, 2))[:2] == ("flatline", True)
+
+
+def test_what_was_away_as_often_before_is_not_what_an_incident_is_about():
+    often = 50 + noise(60) + np.r_[np.full(57, 4.0), [24, 25, 24]]
+    known = seen(often, 3, usual=50.0)
+    assert kind_of(known)[:2] == ("spike", False)
+    back = seen(50 + noise(60) + np.r_[np.full(58, 4.0), [0, 0]], 2, usual=50.0)
+    assert kind_of(back).is_back
+    back.course.offset = 3.0
+    assert kind_of(back).kind in BRIEF and not kind_of(back).is_back
+
+
+def test_a_deviation_is_called_lasting_only_once_it_has_lasted_or_nothing_more_will_be_seen():
+    assert [named(away(n, 40), n) for n in (8, 14)] == ["spike", "level_shift"]
+    assert kind_of(seen(away(8, 40), 8, is_last=True)) == ("level_shift", False, True)
+
+
+def test_only_what_goes_on_stays():
+    assert kind_of(seen(away(30, 40), 30)).stays
+    assert not kind_of(seen(away(30, np.r_[[40] * 20, [0] * 10]), 30)).stays
+    assert not kind_of(seen(away(2, 40), 2)).stays
+
+
+@pytest.mark.parametrize("n_steps", [14, 20, 25, 30, 45])
+def test_a_jump_that_takes_some_steps_and_stays_is_no_trend_at_any_look(n_steps):
+    assert named(away(n_steps, 60 * (1 - np.exp(-np.arange(1, n_steps + 1) / 1.5))), n_steps) == "level_shift"
+
+
+@pytest.mark.parametrize("company", [None, np.zeros(60)])
+@pytest.mark.parametrize("n_steps", [2, 20, 50])
+def test_what_grows_without_a_jump_is_a_trend_whenever_it_is_found(n_steps, company):
+    assert named(away(50, np.linspace(0, 30, 50)), n_steps, company=company) == "trend"
+    assert named(away(60, np.linspace(30, 45, 60)), n_steps, company=company) == "trend"
+
+
+def test_what_goes_both_ways_is_variance_unless_it_always_does():
+    wild = away(20, 12 * np.tile([1.0, -1.0], 10))
+    assert named(wild, 20) == "variance"
+    known = seen(wild, 20)
+    known.course.noise = 20.0
+    assert kind_of(known).kind != "variance"
+
+
+def test_noise_alone_is_no_variance_at_its_first_look():
+    assert sum(named(USUAL + noise(60), 8) == "variance" for _ in range(300)) <= 3
+
+
+def test_what_does_not_move_is_a_flat_line():
+    assert named(away(2, 0), 2, is_still=True) == "flatline"
+
+
+def test_a_series_hardly_seen_is_named_all_the_same():
+    assert [named(np.full(n, 3.0), 1, usual=3.0) for n in (1, 2, 20)] == ["dip"] * 3
+
+
+@pytest.mark.parametrize("n_steps", [60, 500, 3_000])
+def test_a_course_has_room_for_any_number_of_steps_however_they_come(n_steps):
+    steps = RNG.normal(size=(n_steps, 3))
+    once, bits = (Course(0, [], 1.0, 1.0, None) for _ in range(2))
+    once.take(steps)
+    for part in np.array_split(steps, 7):
+        bits.take(part)
+    assert once == bits and len(once.whole) < MOST_ROWS
+    stride, rows = once.stride, once.rows()
+    whole = n_steps // stride * stride
+    np.testing.assert_allclose(rows[: whole // stride], steps[:whole].reshape(-1, stride, 3).mean(axis=1))
+    assert len(rows) == -(-n_steps // stride)
+
+
+@pytest.mark.parametrize("step_ms", [MINUTE, 15 * MINUTE])
+@pytest.mark.parametrize("n_held", [0, 20])
+def test_what_was_usual_before_is_what_the_profile_said_before_it_learned_the_last_values(step_ms, n_held):
+    features, values = Features(), 1e6 + 100 * noise(400 * 24 // (step_ms // MINUTE))
+    features.adopt_series([None])
+
+    def learn(first, last, hold):
+        for i in range(first, last):
+            wave = one_row(values[i], i * step_ms)
+            features.observe(wave, np.array([step_ms]), np.array([hold]))
+
+    n, times = len(values) - 60, np.arange(len(values) - 60, len(values)) * step_ms
+    learn(0, n, False)
+    known, otherwise = features.days(np.array([0]))[0], features.before(0, times[:0], step_ms)
+    expected = profile_at(known, times)
+    learn(n, len(values) - n_held, False)
+    learn(len(values) - n_held, len(values), True)
+    found = features.before(0, times, step_ms, n_held)
+    seen_then = ~np.isnan(expected)
+    np.testing.assert_allclose(found.usual[seen_then] - values[0], expected[seen_then], atol=0.02)
+    assert otherwise.reach is not None and found.reach == pytest.approx(otherwise.reach, abs=0.02)
+
+
+def one_row(value, time_ms):
+    whole, bounds = np.zeros(1, np.int64), np.array([0, 1])
+    return Wave(
+        **{name: whole for name in Wave.__annotations__}
+        | {"value": np.array([value]), "time_ms": np.array([time_ms]), "bounds": bounds}
+    )
+
+
+def profile_at(day, times):
+    """Straight between the centres of slots; NaN where one of both is not known."""
+    at = times % DAY_MS * (N_SLOTS / DAY_MS) - 0.5
+    left = np.floor(at).astype(int)
+    return (1 - (at - left)) * day[left % N_SLOTS] + (at - left) * day[(left + 1) % N_SLOTS]
 
 
 def test_days_are_alike_that_go_up_and_down_together_whatever_their_size():
@@ -52,63 +206,6 @@ def test_days_are_alike_that_go_up_and_down_together_whatever_their_size():
     day, unknown = np.sin(hours), np.where(np.arange(96) < 90, np.nan, np.sin(hours))
     others = np.array([1e6 * day + 7, -day, np.cos(hours), np.zeros(96), unknown])
     assert alike(day, others).tolist() == [True, False, False, False, False]
-
-
-def ended_as(before, usual, shift, n_steps=2, parted=True, now=None):
-    """The name of what ended with the last steps of a series, whose offset is still ``shift`` scales."""
-    recent = np.r_[before, usual[-n_steps:] if now is None else now]
-    features = np.array([shift if name == "shift" else 0.0 for name in NAMES])
-    return ended(n_steps, recent, features, usual, parted)
-
-
-def test_the_way_back_is_called_by_what_ended():
-    usual = 50 + np.linspace(0, 12, 60)
-    assert ended_as(usual[:58] + 20 + noise(58), usual, 5.0) == "level_shift"
-    assert ended_as(usual[:58] + np.linspace(20, 60, 58) + noise(58), usual, 5.0) == "trend"
-    assert ended_as(100 - usual[:58] + 20 + 0.3 * noise(58), usual, 5.0) == "correlation"
-    assert ended_as(100 - usual[:58] + 20 + 0.3 * noise(58), usual, 5.0, parted=False) == "season"
-    assert ended_as(np.full(58, 20.0), usual, -5.0) == "flatline"
-
-
-def test_what_was_where_it_usually_is_or_did_not_come_back_has_not_ended():
-    usual = 50 + np.linspace(0, 12, 60)
-    away = usual[:58] + 20 + noise(58)
-    assert ended_as(usual[:58] + noise(58), usual, 5.0, now=[100.0, 101.0]) is None
-    assert ended_as(away, usual, 5.0, now=usual[-2:] - 15) is None
-    assert ended_as(away, usual, 1.0) is None
-    assert ended_as(away[-8:], usual[-10:], 5.0) is None
-
-
-def test_a_deviation_is_out_of_its_company_only_once_it_has_lasted():
-    stays = 70 + noise(30)
-    assert [named(stays, n_steps, parted=True) for n_steps in (8, 14)] == ["spike", "correlation"]
-
-
-@pytest.mark.parametrize("n_steps", [8, 14, 20, 25, 30, 45])
-def test_a_jump_that_takes_some_steps_and_stays_is_no_trend_at_any_look(n_steps):
-    recent = 50 + noise(60)
-    recent[-n_steps:] += 60 * (1 - np.exp(-np.arange(1, n_steps + 1) / 1.5))
-    features = np.array([{"beyond": 5.0, "shift": 10.0}.get(name, 0.0) for name in NAMES])
-    assert kind_of(n_steps, recent, features, np.linspace(50, 51, 60), False) == "level_shift"
-
-
-def test_what_grows_without_a_jump_is_a_trend():
-    ramp = 50 + np.linspace(0, 30, 60) + noise(60)
-    features = np.array([5.0 if name == "shift" else 0.0 for name in NAMES])
-    assert kind_of(3, ramp, features, np.full(60, 50.0), False) == "trend"
-    assert kind_of(20, np.r_[QUIET, 50 + np.linspace(0, 30, 20)], features, np.full(60, 50.0), False) == "trend"
-
-
-def test_what_goes_both_ways_is_variance():
-    assert named(50 + 12 * np.tile([1.0, -1.0], 10) + noise(20)) == "variance"
-
-
-def test_what_does_not_move_is_a_flat_line():
-    assert named(np.full(20, 50.0), flat=1.5) == "flatline"
-
-
-def test_a_series_hardly_seen_is_named_all_the_same():
-    assert kind_of(1, np.array([3.0]), np.zeros(len(NAMES)), np.array([3.0]), False) in ("spike", "dip")
 
 
 def test_what_lasted_is_not_renamed_a_spike_once_it_is_over():

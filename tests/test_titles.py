@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.exhaustion import Outlook
 from pipeline.incident import ContributingMetric, IncidentKind, Reason
 from pipeline.life import Life
+from pipeline.plan import Plan
+from pipeline.recordings import recording
+from pipeline.replay import replay
 from pipeline.titles import title_of
 
 AT, MINUTE = 1_780_279_800_000, 60_000  # 2026-06-01T02:10Z
@@ -36,6 +41,22 @@ def test_an_opened_incident_says_what_how_much_and_since_when() -> None:
 def test_a_later_revision_does_not_say_that_it_jumped_to_what_it_is_now() -> None:
     later = said(life(revision=3), metric("disk.utilization", 1.0, 66.0), reason="severity")
     assert later == "db-03: disk.utilization jumped at 02:10 UTC and is 66 % now, usually 61–70 % at this hour"
+
+
+@pytest.mark.parametrize(("kind", "value"), [("spike", 66.0), ("spike", 50.0), ("dip", 97.0), ("level_shift", 66.0)])
+def test_what_opens_and_is_back_already_is_not_said_to_be_there(kind: IncidentKind, value: float) -> None:
+    told = said(life(kind), metric("disk.utilization", 1.0, value))
+    assert f"at 02:10 UTC and is {value:g} % now, usually 61–70 % at this hour" in told
+
+
+def test_what_goes_on_when_nothing_stands_out_any_more_is_not_told_as_over() -> None:
+    over = life("level_shift", status="resolved", revision=4, ended_ms=AT + HOUR, stays=True)
+    assert said(over, reason="recovered") == (
+        "db-03: disk.utilization moved to a new level at 02:10 UTC and is 97 % now: "
+        "that goes on, but stands out no more"
+    )
+    assert "jumped from 02:10 to 03:10" in said(replace(over, kind="spike"), reason="recovered")
+    assert "was at a new level until 02:10" in said(replace(over, came_back=True), reason="recovered")
 
 
 def test_what_is_over_is_told_in_the_past_with_both_of_its_ends() -> None:
@@ -92,3 +113,13 @@ def test_a_disk_that_was_cleaned_no_longer_fills() -> None:
     assert said(cleaned, metric("disk.utilization", 1.0, 40.0), reason="recovered") == (
         "db-03: disk.utilization no longer fills, now 40 %"
     )
+
+
+@pytest.mark.parametrize(("level", "is_negative"), [(3.0, False), (0.0, True)])
+def test_less_than_nothing_is_usual_only_of_what_was_below_it(level: float, is_negative: bool) -> None:
+    load = np.maximum(level + np.random.default_rng(3).normal(size=2_000), -10.0 * is_negative)
+    load[1_950:1_954] += 40.0
+    times = pd.to_datetime(1_700_000_000_000 + MINUTE * np.arange(len(load)), unit="ms", utc=True)
+    told = replay([recording(pd.DataFrame({"timestamp": times, "load": load}), "web-1")], Plan()).incidents
+    lowest = [one.lower for event in told for one in event.data.contributing_metrics]
+    assert lowest and any(low is not None and low < 0.0 for low in lowest) == is_negative

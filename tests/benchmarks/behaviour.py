@@ -42,7 +42,7 @@ CLEAN_DAYS, MET_DAYS, FACTOR = 25, 4, 2.0
 
 @dataclass(frozen=True)
 class Met:
-    """What became of one scene: found after how many steps, its metric blamed most, its kind named right."""
+    """What became of one scene: found after how many steps, its metric blamed most, its kind named right in the end."""
 
     found: bool
     steps: int | None
@@ -68,7 +68,8 @@ def _met(kind: str, scene: scenes.Scene, revisions: list[Incident]) -> Met:
     within = [one for one in revisions if one.track == scene.track and _overlaps(one, start, until)]
     if not within:
         return Met(False, None, False, False)
-    last = [one for one in within if one.incident_id == within[0].incident_id and one.status == "open"][-1]
+    first = within[0].incident_id
+    last = [one for one in revisions if one.incident_id == first and epoch_ms(one.detected_at) <= until][-1]
     blamed = last.contributing_metrics[0].metric if last.contributing_metrics else ""
     steps = max(0, epoch_ms(within[0].detected_at) - start) // (host.step * 1000)
     return Met(True, steps, blamed == scene.metric if scene.metric else None, last.kind == kind)
