@@ -89,11 +89,11 @@ def excess(features):
     """Excess of each view over its dead zone, of the distance beyond the borders, of stillness, and of a shift."""
     views = ((1, 3), (2, 4), (3, 3), (4, 3), (4, 6))
     return [
-        min(max(min(abs(features[0]), abs(features[8]) / 0.02) - 4, 0), 50),
-        *(min(max(abs(features[column]) - zone, 0), 50) for column, zone in views),
-        min(10 * abs(features[5]), 500),
-        min(max(10 * (features[7] - 1), 0), 50),
-        min(max(abs(features[9]) - 3, 0), 50),
+        min(max(min(abs(features[0]), abs(features[8]) / 0.02) - 4, 0), 100),
+        *(min(max(abs(features[column]) - zone, 0), 100) for column, zone in views),
+        min(10 * abs(features[5]), 1_000),
+        min(max(10 * (features[7] - 1), 0), 100),
+        min(max(abs(features[9]) - 3, 0), 100),
     ]
 
 

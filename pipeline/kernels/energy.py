@@ -34,7 +34,7 @@ N_PARTS, WINDOW = N_EXCESS + 1, N_EXCESS
 BAND_SCALES = 10.0
 # and so does a run of equal values as long again as is usual
 STILL_SCALES = 10.0
-EXCESS_CAP = 50.0
+EXCESS_CAP = 100.0
 # share of its range within which a series' step counts as one scale at least: less is no news, however still it was
 LEAST_REACH = 0.02
 # what distances from level and season carry of the blame beside a step; none counts for more than so many scales: the
