@@ -94,16 +94,15 @@ class _Stretch(NamedTuple):
 def kind_of(seen: Seen) -> Named:
     """Name what happened."""
     since = seen.latest[-seen.n_steps :]
-    if seen.is_still:
+    rows = seen.course.rows()
+    if seen.is_still and _stopped(rows[:, 0], seen.course.noise):
         return Named("flatline")
     if _is_restless(since, seen.course.noise):
         return Named("variance")
-    rows = seen.course.rows()
     deviation = rows[:, 0] - rows[:, 1]
-    began = max(0.0, len(rows) - (seen.n_steps + LEAD) / seen.course.stride)
-    stretch = _weightiest(deviation, int(began), seen.course.offset) if len(rows) >= YOUNG + LEAD else None
+    stretch = _weightiest(seen, deviation) if len(rows) >= YOUNG + LEAD else None
     if stretch is None:
-        return Named(_brief(seen.latest[-seen.n_steps - LEAD :]))
+        return Named(_brief(seen))
     is_over = (len(rows) - stretch.end) * seen.course.stride >= LEAD
     kind = _kind_of_stretch(seen, rows, stretch, is_over)
     is_back = kind not in BRIEF and _is_way_back(seen, deviation, stretch)
@@ -112,15 +111,15 @@ def kind_of(seen: Seen) -> Named:
 
 def _kind_of_stretch(seen: Seen, rows: Floats, stretch: _Stretch, is_over: bool) -> IncidentKind:
     """Name a stretch."""
-    begin, end, sign = stretch
+    begin, end = stretch.begin, stretch.end
     n_steps, away = (end - begin) * seen.course.stride, rows[begin:end]
-    brief: IncidentKind = "spike" if sign > 0 else "dip"
     if n_steps < YOUNG or (is_over and n_steps < GROWN):
-        return brief
-    if n_steps >= GROWN and float(np.mean(np.diff(away[:, 0]) == 0.0)) > STUCK:
+        return _brief(seen)
+    is_stuck = n_steps >= GROWN and float(np.mean(np.diff(away[:, 0]) == 0.0)) > STUCK
+    if is_stuck and _is_near(rows[:begin, 0], float(away[0, 0]), seen.course.noise):
         return "flatline"
     kind = _lasting(seen.course, rows, stretch)
-    return kind if n_steps >= GROWN or seen.is_last or kind == "trend" else brief
+    return kind if n_steps >= GROWN or seen.is_last or kind == "trend" else _brief(seen)
 
 
 def _lasting(course: Course, rows: Floats, stretch: _Stretch) -> IncidentKind:
@@ -173,6 +172,17 @@ def _is_inside(course: Course, values: Floats) -> bool:
     return bool(course.reach[0] - slack <= low and high <= course.reach[1] + slack)
 
 
+def _stopped(values: Floats, noise: float) -> bool:
+    """Whether what stands still does so where it was before; what jumped to where it stands has moved."""
+    moves = np.flatnonzero(np.diff(values))
+    return _is_near(values[: moves[-1] + 1], float(values[-1]), noise) if len(moves) else True
+
+
+def _is_near(before: Floats, value: float, noise: float) -> bool:
+    """Whether a value is near the last ones before it, if there are any."""
+    return not len(before) or abs(value - float(np.median(before[-JUMP_ROWS:]))) <= REACH * noise
+
+
 def _is_restless(since: Floats, noise: float) -> bool:
     """Whether it goes from side to side, and far wider than its noise does."""
     if len(since) < YOUNG:
@@ -182,20 +192,41 @@ def _is_restless(since: Floats, noise: float) -> bool:
     return bool(scatter(since) > WILD * by_chance * noise and changes >= CHANGES * len(since))
 
 
-def _weightiest(deviation: Floats, began: int, offset: float) -> _Stretch | None:
-    """The stretch of a deviation that weighs most, of those that had not ended before the incident began.
-
-    One that was there before must be further away than the series often is for a while.
-    """
-    smooth = _smooth(deviation)
+def _weightiest(seen: Seen, deviation: Floats) -> _Stretch | None:
+    """The stretch of a deviation that weighs most, of those that an incident may be about."""
+    smooth, began = _smooth(deviation), int(_began(seen, deviation, LEAD))
     least = OVER * max(float(np.abs(smooth).max()), float(np.abs(deviation[began:]).max()))
     stretches = [
         _Stretch(int(begin), int(end), sign)
         for sign in (1, -1)
         for begin, end in _runs(np.maximum(sign * deviation, sign * smooth) > least)
-        if end > began and (begin >= began or sign * float(deviation[begin:end].mean()) > OFTEN_AWAY * offset)
     ]
-    return max(stretches, key=lambda one: float(np.abs(deviation[one.begin : one.end]).sum()), default=None)
+    candidates = [one for one in stretches if _concerns(seen, deviation, one)]
+    return max(candidates, key=lambda one: float(np.abs(deviation[one.begin : one.end]).sum()), default=None)
+
+
+def _concerns(seen: Seen, deviation: Floats, stretch: _Stretch) -> bool:
+    """Whether an incident may be about a stretch.
+
+    One that was there before must be further away than the series often is for a while; one that was over before the
+    incident began must have ended in what is usual, or else the incident is about what followed.
+    """
+    level = float(deviation[stretch.begin : stretch.end].mean())
+    if stretch.end <= _began(seen, deviation, LEAD):
+        return False
+    if stretch.begin < int(_began(seen, deviation, LEAD)) and abs(level) <= OFTEN_AWAY * seen.course.offset:
+        return False
+    return stretch.end > _began(seen, deviation) or _is_at_usual(seen, level)
+
+
+def _began(seen: Seen, deviation: Floats, lead: int = 0) -> float:
+    """At which row of a course the incident began, or so many steps before."""
+    return max(0.0, len(deviation) - (seen.n_steps + lead) / seen.course.stride)
+
+
+def _is_at_usual(seen: Seen, level: float) -> bool:
+    """Whether the last values are where they usually are, beside a level that is away."""
+    return abs(float(np.median(seen.latest[-min(LEAD, seen.n_steps) :]))) < OVER * abs(level)
 
 
 def _runs(away: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
@@ -214,17 +245,16 @@ def _smooth(values: Floats) -> Floats:
 
 def _is_way_back(seen: Seen, deviation: Floats, stretch: _Stretch) -> bool:
     """Whether a stretch that had lasted was over when the incident began."""
-    stride = seen.course.stride
-    began = len(deviation) - seen.n_steps / stride
-    lasted = (began - stretch.begin) * stride >= GROWN
-    now = float(np.median(seen.latest[-min(LEAD, seen.n_steps) :]))
-    level = float(np.median(deviation[stretch.begin : stretch.end]))
-    return bool(lasted and stretch.end <= began + LEAD / stride and abs(now) < OVER * abs(level))
+    stride, began = seen.course.stride, _began(seen, deviation)
+    lasted = (began - stretch.begin) * stride >= GROWN and stretch.end <= began + LEAD / stride
+    return lasted and _is_at_usual(seen, float(np.median(deviation[stretch.begin : stretch.end])))
 
 
-def _brief(deviation: Floats) -> IncidentKind:
-    """A spike or a dip."""
-    return "spike" if len(deviation) and float(deviation[np.argmax(np.abs(deviation))]) > 0.0 else "dip"
+def _brief(seen: Seen) -> IncidentKind:
+    """A spike or a dip: by the furthest that it went from where it was before."""
+    before, since = seen.latest[: -seen.n_steps - LEAD], seen.latest[-seen.n_steps - LEAD :]
+    change = since - (float(np.median(before)) if len(before) else 0.0)
+    return "spike" if float(change[np.argmax(np.abs(change))]) > 0.0 else "dip"
 
 
 def _rms(values: Floats) -> float:

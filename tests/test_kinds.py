@@ -106,6 +106,11 @@ def test_what_was_away_as_often_before_is_not_what_an_incident_is_about():
     assert kind_of(back).kind in BRIEF and not kind_of(back).is_back
 
 
+def test_a_jump_is_one_up_from_where_it_was_even_if_that_was_far_below_what_is_usual():
+    below = 50 - np.full(60, 8.0) + noise(60) + np.r_[np.zeros(58), [8.0, 24.0]]
+    assert named(below, 2, usual=50.0) == "spike"
+
+
 def test_a_deviation_is_called_lasting_only_once_it_has_lasted_or_nothing_more_will_be_seen():
     assert [named(away(n, 40), n) for n in (8, 14)] == ["spike", "level_shift"]
     assert kind_of(seen(away(8, 40), 8, is_last=True)) == ("level_shift", False, True)
@@ -143,6 +148,12 @@ def test_noise_alone_is_no_variance_at_its_first_look():
 
 def test_what_does_not_move_is_a_flat_line():
     assert named(away(2, 0), 2, is_still=True) == "flatline"
+
+
+def test_what_jumps_to_where_it_stands_still_has_moved():
+    stands = np.r_[USUAL[:40] + noise(40), np.full(20, 20.0)]
+    assert named(stands, 20, is_still=True) == "level_shift"
+    assert named(np.r_[USUAL[:40] + noise(40), np.full(20, USUAL[39])], 20, is_still=True) == "flatline"
 
 
 def test_a_series_hardly_seen_is_named_all_the_same():
