@@ -16,6 +16,7 @@ from models.bundle import Bundle
 from pipeline.grid import GridView, Wave
 from pipeline.image import Table
 from pipeline.kernels import energy as k
+from pipeline.kernels.blips import N_BLIPS
 from pipeline.kernels.season import N_SLOTS
 from pipeline.room import roomy
 from pipeline.zones import DAY_MS, Zone
@@ -79,6 +80,7 @@ class Scoring:
         self._latest, self._said_at = np.zeros((64, k.N_EXCESS), np.float32), np.zeros(64, np.int64)
         self._state = np.zeros((8, k.N_ENERGY_STATE))
         self._habits = np.zeros((8, N_SLOTS), np.float32)
+        self._blips = np.zeros((8, N_BLIPS), np.float32)
         self.n_entities = 0
 
     def obey(self, budget: float, time_zone: str) -> None:
@@ -94,6 +96,7 @@ class Scoring:
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""
         entity = {"energy": Table("entity", self._state), "habits": Table("entity", self._habits)}
+        entity["blips"] = Table("entity", self._blips)
         return {"latest": Table("series", self._latest), "said_at": Table("series", self._said_at), **entity}
 
     def adopt(self, n_series: int, priors: list[Floats | None]) -> None:
@@ -101,15 +104,17 @@ class Scoring:
         self._latest, self._said_at = roomy(self._latest, n_series), roomy(self._said_at, n_series)
         self._state = roomy(self._state, self.n_entities + len(priors))
         self._habits = roomy(self._habits, self.n_entities + len(priors))
+        self._blips = roomy(self._blips, self.n_entities + len(priors))
         for e, prior in enumerate(priors, start=self.n_entities):
             if prior is not None:
-                self._state[e], self._habits[e] = np.split(prior, [k.N_ENERGY_STATE])
+                parts = np.split(prior, [k.N_ENERGY_STATE, k.N_ENERGY_STATE + N_SLOTS])
+                self._state[e], self._habits[e], self._blips[e] = parts
                 self._state[e, k.JUDGED_AT] = 0.0
         self.n_entities += len(priors)
 
     def pack(self, entity: int) -> Floats:
         """Everything a bundle hands on about one entity's calibration."""
-        return np.concatenate([self._state[entity], self._habits[entity]])
+        return np.concatenate([self._state[entity], self._habits[entity], self._blips[entity]])
 
     def score(
         self, wave: Wave, features: Floats, grid: GridView, hold: npt.NDArray[np.bool_], window: Floats
@@ -142,7 +147,7 @@ class Scoring:
         slots = self._zone.local_ms(wave.time_ms[wave.bounds[:-1]]) % DAY_MS * N_SLOTS // DAY_MS
         adapt = np.where(hold, 0.1, 1.0)
         groups = (wave.series, wave.time_ms, wave.waited, wave.bounds, adapt, wanted, window, slots)
-        said, states = (self._latest, self._said_at), (self._state, self._habits)
+        said, states = (self._latest, self._said_at), (self._state, self._habits, self._blips)
         k.combine(groups, grid.links, excesses, said, self._weights, states, decades)
         judged = ~np.isnan(decades[:, 0])
         decades[~judged] = 0.0, DECADES
@@ -151,11 +156,14 @@ class Scoring:
         return Scored(score, threshold, seen < k.WARM_UP_STEPS, judged, contribution)
 
     def _wanted(self, rhythm_ms: npt.NDArray[np.int64]) -> Floats:
-        """How rare, in decades, a step must be for the budget; and of an entity that nobody knows yet, shape (n, 2).
+        """What the budget wants of steps, shape (n, 4).
 
-        No built-in tail vouches for what happens once in a week of seconds: at first, fast steps count as slow ones.
+        How rare, in decades, they must be, and those of an entity that nobody knows yet: no built-in tail vouches for
+        what happens once in a week of seconds, so that at first fast steps count as slow ones. Then the share of a week
+        that a step takes, and the incidents due in it.
         """
         rhythms = np.maximum(rhythm_ms[:, None], [1_000, BELIEVED_MS])
         runs: Floats = np.log10(WEEK_MS / rhythms / STEPS_A_RUN)
         wanted: Floats = runs - BUDGET_POWER * np.log10(self._budget) + self._shift
-        return np.clip(wanted, k.LEAST_WANTED, DECADES)
+        week = rhythms[:, :1] / WEEK_MS
+        return np.hstack([np.clip(wanted, k.LEAST_WANTED, DECADES), week, self._budget * week])

@@ -266,6 +266,38 @@ def scores(steps, weights, pace, warm_up=30):
     return out, energies, ends
 
 
+def blips(steps, allowed):
+    """(step at which it was over, strength) of each run over .7 of the threshold in which 8 steps at most came near."""
+    out, run, before = [], [], 0.0
+    for n, decades in enumerate(steps):
+        strength, before = max(min(decades, before), decades / 1.5), decades
+        if run or strength >= 0.7 * allowed:
+            run.append((decades, max([strength, *(top for _, top in run[-1:])])))
+        calm = [x < 0.7 * top for x, top in run]
+        if len(run) >= 7 and all(calm[-7:]):
+            if sum(x >= 0.9 * top for x, top in run) <= 8:
+                out.append((n, run[-1][1]))
+            run = []
+    return out
+
+
+def usual_blips(found, now, week, budget):
+    """The edge (of bins of a tenth, from .5 on) up to which more than three times the budget are alike; or 0."""
+    allowed = 1 + budget * week * sum(0.5 ** (week * n) for n in range(now + 1))
+    edges = [0.5 * 1.1**n for n in range(49)]
+
+    def alike(j):
+        return sum(0.5 ** (week * (now - n)) for n, x in found if edges[j] <= x < edges[min(j + 4, 48)])
+
+    often = [j for j in range(48) if alike(j) > 3 * allowed]
+    if not often:
+        return 0.0
+    top = often[-1]
+    while top < 47 and alike(top + 1) > allowed:
+        top += 1
+    return edges[top + 1]
+
+
 def partition_clock(heard):
     """After each (entity, time): the second newest entity's time, the only one's if there is one; never goes back."""
     newest, out = {}, []

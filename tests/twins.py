@@ -20,6 +20,10 @@ SILENCE = "hand-written schedules of who speaks when: who is missed is the law i
 TWINS: dict[str, tuple[tuple[str, ...], str]] = {
     "pipeline.kernels.arrival.push": (("cells", "rates", "delta_rates"), "test_kernels.py"),
     "pipeline.kernels.baseline.observe": (("fast_levels", "borders"), "test_kernels.py"),
+    "pipeline.kernels.blips.count": (("usual_blips",), "test_blips.py"),
+    "pipeline.kernels.blips.follow": (("blips",), "test_blips.py"),
+    "pipeline.kernels.blips.solve": (("usual_blips",), "test_blips.py"),
+    "pipeline.kernels.blips.usual": (("usual_blips",), "test_blips.py"),
     "pipeline.kernels.clock.learn_step": (("learn_step",), "test_kernels.py"),
     "pipeline.kernels.energy.combine": (("scores",), "test_twins.py"),
     "pipeline.kernels.energy.excess": (("excess",), "test_kernels.py"),

@@ -13,7 +13,7 @@ anomaly: the threshold is above it, and an incident can end.
 
 Where the score was over it at the same time of the days before, and soon under it again, the threshold is a little
 higher: a backup that runs every night, a little sooner or later, is a habit, but one that is far out of the common is
-told again. A score stays what it is, however habitual.
+told again. So is the threshold of blips where they come again and again. A score stays what it is, however habitual.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pipeline.kernels import blips as b
 from pipeline.kernels import tail as t
 from pipeline.kernels.baseline import BEYOND, DAY_LEVEL, FLAT, INNOVATION, LEVEL, REACH, SEASONAL, SHIFT, SHORT
 from pipeline.kernels.layout import INNER
@@ -61,6 +62,8 @@ COMMON_PEAK, USUAL_RUN, RUNS, LEAST_WANTED = 0.7, 10.0, 20.0, 0.24
 # a step that would not have so large a share of the threshold if it lasted shows nothing: what lingers of the steps
 # before is so many times under the threshold then
 SHOWS, LINGERS = 0.4, 2.0
+# up to where blips are usual is worked out anew after each, and every so many steps
+SOLVED_EVERY = 64.0
 # before it, baselines know too little for their misses to mean anything
 WARM_UP_STEPS = 30
 SLOW_PACE = t.Pace(0.02, 0.0001, 1.0 / 5_000.0, 1_000.0, 6.0, 5.0, 50.0, 0.15)
@@ -118,9 +121,10 @@ def blame(features, out):
 
 @njit(**INNER)
 def verdict(row, energy, wanted):
-    """Decades of an energy, and those from which on it is an anomaly if the budget wants ``wanted`` of them.
+    """Decades of an energy, and those from which on it is an anomaly if the budget wants ``wanted``, as an energy too.
 
     The second of these is for an entity that nobody knows yet; the more peaks it has shown, the more the first counts.
+    Then come the share of a week that a step takes, and the incidents that the budget allows in it.
     Where runs of unusual steps are longer than is usual, fewer of them make as many steps: these may be less rare.
     """
     slow, quick = row[SLOW : SLOW + t.N_TAIL], row[QUICK : QUICK + t.N_TAIL]
@@ -128,7 +132,7 @@ def verdict(row, energy, wanted):
     longer = np.log10(max(USUAL_RUN + row[RUN_LONGER], 1.0) / USUAL_RUN)
     rare = max(known * wanted[0] + (1.0 - known) * wanted[1] - longer, LEAST_WANTED)
     allowed = t.level(quick, rare, QUICK_PACE)
-    return t.decades(slow, energy, SLOW_PACE), t.decades(slow, allowed, SLOW_PACE)
+    return t.decades(slow, energy, SLOW_PACE), t.decades(slow, allowed, SLOW_PACE), allowed
 
 
 @njit(**INNER)
@@ -156,6 +160,24 @@ def _learn_runs(row, energy):
 def habit(habits, slot):
     """The score that the last days make usual about a slot of the day: the most of the slot and its neighbours."""
     return HABIT_ALLOWS * max(habits[slot - 1], habits[slot], habits[(slot + 1) % N_SLOTS])
+
+
+@njit(**INNER)
+def _own_threshold(row, blips, step, allowed, wanted):
+    """The threshold of a step in decades: that of blips while the run is one. Blips are counted here.
+
+    ``step`` is the decades of the step, as far as it shows anything, ``allowed`` the threshold in decades and energy.
+    """
+    slow = row[SLOW : SLOW + t.N_TAIL]
+    if row[N_STEPS] < WARM_UP_STEPS:
+        return allowed[0]
+    over = b.follow(blips, step, allowed[0], (wanted[2], wanted[3]))
+    if over > 0.0:
+        b.count(blips, t.level(slow, over, SLOW_PACE))
+    if over > 0.0 or (blips[b.USUAL] > 0.0 and row[N_STEPS] % SOLVED_EVERY == 0.0):
+        b.solve(blips, allowed[1])
+    usual = b.usual(blips)
+    return max(allowed[0], t.decades(slow, usual, SLOW_PACE)) if usual > 0.0 else allowed[0]
 
 
 @njit(cache=True)
@@ -242,8 +264,8 @@ def combine(groups, grid, excesses, said, weights, states, out):
     Parameters
     ----------
     groups : tuple of arrays
-        (series int64[n], time_ms int64[n], waited bool[n], bounds int64[m + 1], adapt float64[m],
-        wanted decades float64[m, 2], excess of each entity's window float64[m], slot of the local day int64[m]).
+        (series int64[n], time_ms int64[n], waited bool[n], bounds int64[m + 1], adapt float64[m], wanted
+        float64[m, 4] as of :func:`verdict`, excess of each window float64[m], slot of the local day int64[m]).
     grid : tuple of arrays
         (entity of series, next series, step of series, first series of entity).
     excesses : float64[n, N_EXCESS]
@@ -251,12 +273,12 @@ def combine(groups, grid, excesses, said, weights, states, out):
         (last excesses of each series float32[n_series, N_EXCESS], and when int64[n_series]).
     weights : float64[N_PARTS]
     states : tuple of arrays
-        (float64[n_entities, N_ENERGY_STATE], habits float32[n_entities, N_SLOTS]).
+        (float64[n_entities, N_ENERGY_STATE], habits float32[n, N_SLOTS], blips float32[n, blips.N_BLIPS]).
     out : float64[m, 2]
         -log10 of the tail probability of each group, and of its threshold, filled here; NaN where it is not judged.
     """
     series, times, waited, bounds, adapt, wanted, window, slots = groups
-    state, habits = states
+    state, habits, blips = states
     mean = np.empty(N_PARTS)
     for i in range(bounds.size - 1):
         now, fresh = times[bounds[i]], False
@@ -275,10 +297,11 @@ def combine(groups, grid, excesses, said, weights, states, out):
         mean[WINDOW] = window[i]
         row = state[e]
         energy, lasting = _energy(row, mean, weights, n_series)
-        decades, allowed = verdict(row, energy, wanted[i])
-        threshold = bent(allowed, habit(habits[e], slots[i]))
+        decades, allowed, level = verdict(row, energy, wanted[i])
         shown = t.decades(row[SLOW : SLOW + t.N_TAIL], lasting, SLOW_PACE)
-        out[i, 0], out[i, 1] = decades, threshold if shown >= SHOWS * threshold else max(threshold, LINGERS * decades)
         warm = row[N_STEPS] >= WARM_UP_STEPS
+        own = _own_threshold(row, blips[e], min(decades, shown / SHOWS), (allowed, level), wanted[i])
+        threshold = bent(own, habit(habits[e], slots[i]))
+        out[i, 0], out[i, 1] = decades, threshold if shown >= SHOWS * threshold else max(threshold, LINGERS * decades)
         learn_habit(row, habits[e], slots[i], decades, warm and decades >= allowed)
         learn_tails(row, energy, adapt[i])
