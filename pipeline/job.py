@@ -21,6 +21,7 @@ from pipeline.beside import Beside
 from pipeline.errors import BrokerUnreachable, StepFailed
 from pipeline.events import Notice, Records
 from pipeline.idle import Idle
+from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Change, Committed, Partition, Source
 from pipeline.overview import Introduction
 from pipeline.patience import Patience
@@ -38,8 +39,6 @@ log = logging.getLogger(__name__)
 LEAVE_SECONDS = 5.0  # of the ten that a stopped job has in all, for last snapshots
 TRIES = 2  # before a batch is searched for the record to blame
 GROWTH_SECONDS = 5.0
-REST_SECONDS = 0.5  # at most between two moments in which all work is committed
-SHORT_MS = 5  # for a poll while work waits to be published
 
 
 class Job:
@@ -68,7 +67,7 @@ class Job:
         self._patience, self._introduction = Patience(log), Introduction()
         self._beside = Beside(plan.drift_ms)
         self._scattering = Scattering()
-        self._told_at = self._counted_at = self._rested_at = time.monotonic()
+        self._told_at = self._counted_at = time.monotonic()
 
     def run(self) -> None:
         """Work until :meth:`stop`; what can heal by itself is waited for.
@@ -118,55 +117,54 @@ class Job:
     def _serve(self) -> None:
         """Open the clients and cycle. The sink comes first: opening it ends what a former owner left open."""
         self._works, self._waiting = {}, deque()
-        with (
-            closing(self._parts.sink()) as sink,
-            closing(self._parts.source()) as source,
-            Outbox(source, sink, self._count) as outbox,
-            swept() as sweeper,
-        ):
+        with closing(self._parts.sink()) as sink, closing(self._parts.source()) as source, swept() as sweeper:
             take_over = TakeOver(self._parts, self._plan, source, sink, self._tell)
             while not self._patience.stopping:
-                if source.is_joining or time.monotonic() - self._rested_at >= REST_SECONDS:
-                    outbox.rest()
-                timeout_ms = self._plan.poll_timeout_ms if outbox.batch.is_empty else SHORT_MS
-                batches = source.poll(timeout_ms, self._plan.max_poll_records)
+                batches = source.poll(self._plan.poll_timeout_ms, self._plan.max_poll_records)
                 for change in source.changes():
-                    outbox.hand_over()
                     self._follow(change, take_over)
                     # What this poll brought of them was read before they changed hands.
                     batches = [one for one in batches if (one.topic, one.partition) not in change.partitions]
-                if outbox.is_at_rest:
-                    self._rest(source, outbox)
                 self._take_over_next(take_over)
-                self._cycle(batches, source, outbox)
+                self._cycle(batches, source, sink)
+                self._beside.follow({place: work for place, work in self._works.items() if work.live})
+                self._keep(source)
                 sweeper.sweep()
                 self._introduction.say(self.summary.counts, (work.stream for work in self._works.values()))
-            self._rest(source, outbox)
+                if time.monotonic() - self._told_at >= self._plan.summary_every_seconds:
+                    self._report(source)
             self._keep_all(source)
             self._report(source)
 
-    def _cycle(self, batches: list[Records], source: Source, outbox: Outbox) -> None:
-        """Turn one poll's records into one transaction, or several, or leave the last open for those of the next.
+    def _cycle(self, batches: list[Records], source: Source, sink: Sink) -> None:
+        """Turn one poll's records into one transaction, or several. No work is open before or after.
 
         1. step each partition's records through its stream, and decide what is due;
         2. send the incidents, rejected records, scores and decisions that came of it;
         3. put the offsets of the records into the transaction, with a pointer to the last snapshot;
         4. commit: all of it becomes visible at once, or nothing;
-        5. now and then a state whose work is committed is kept: see ``_rest``.
+        5. now and then a state whose work is committed is kept: see ``_keep``.
 
         Many records are stepped part by part. An incident that one part found does not wait for the rest of them: it
-        is committed while the next part is polled and stepped. Nor do these wait for that commit: what they find
-        meanwhile goes into the next one. Where nobody waits, one commit does for all that comes at once.
+        is committed while the next part is stepped. Nor do these wait for that commit: what they find meanwhile goes
+        into the next one.
         """
+        batch, n_before = Batch(), self.summary.commits
         self._hear_offers()
-        for part in parts_of(batches, self._works):
-            outbox.publish_news(all_else=False)
-            self._step(part, outbox.batch)
-        for place, work in self._works.items():
-            if not work.live and source.position(place) >= work.live_from:
-                self._go_live(place, work, outbox.batch)
-        self._decide(source, outbox.batch)
-        outbox.publish_news(all_else=not batches)
+        with Outbox(source, sink, self._count) as outbox:
+            for part in parts_of(batches, self._works):
+                if batch.has_news and outbox.is_free:
+                    outbox.publish(batch)
+                    batch = Batch()
+                self._step(part, batch)
+            for place, work in self._works.items():
+                if not work.live and source.position(place) >= work.live_from:
+                    self._go_live(place, work, batch)
+            self._decide(source, batch)
+            if batch.offsets or batch.notices:
+                outbox.publish(batch)
+        if self.summary.commits > n_before:
+            self._hear_watches()
 
     def _hear_offers(self) -> None:
         """Note which model is to serve, before the records that it may serve are judged."""
@@ -298,21 +296,12 @@ class Job:
             self._idle.hear([place], time.monotonic())
             self.summary.take_overs += 1
 
-    def _rest(self, source: Source, outbox: Outbox) -> None:
-        """Once all work is committed: let watches count, copy a slice of a state that is due, tell how it stands."""
-        outbox.rest()
-        self._rested_at = time.monotonic()
-        for told in self._beside.settle():
-            log.warning("drift: %s", told)
-            self._tell("model.drift", min(self._works), told)
-        at_work = {place: work for place, work in self._works.items() if work.live}
-        self._beside.follow(at_work)
-        due = self._parts.snapshots.due(at_work)
+    def _keep(self, source: Source) -> None:
+        """Copy a slice of the state of the partition that is due; all its work is committed here."""
+        due = self._parts.snapshots.due(place for place, work in self._works.items() if work.live)
         if due is not None:
             place = Partition(*due)
             self._parts.snapshots.go_on(self._works[place].stream.moving(), self._mark(place, source))
-        if self._rested_at - self._told_at >= self._plan.summary_every_seconds:
-            self._report(source)
 
     def _keep_all(self, source: Source) -> None:
         """Keep what has moved since its last snapshot before leaving, as far as time allows."""
@@ -335,6 +324,12 @@ class Job:
         for result in batch.results:
             self.summary.counts.add(result.counts)
         self.summary.incidents += sum(len(result.incidents) for result in batch.results)
+
+    def _hear_watches(self) -> None:
+        """Let count what challengers and drift were counted by; all their work is committed here."""
+        for told in self._beside.settle():
+            log.warning("drift: %s", told)
+            self._tell("model.drift", min(self._works), told)
 
     def _report(self, source: Source) -> None:
         self._told_at = time.monotonic()

@@ -209,8 +209,8 @@ class _Call:
 
     @property
     def is_through(self) -> bool:
-        """Whether there is nothing to wait for any more, however it ended."""
-        return not self._thread.is_alive() or time.monotonic() > self._until
+        """Whether there is nothing to wait for, however it ended."""
+        return not self._thread.is_alive()
 
     def wait(self) -> None:
         """Return when it is through, or raise what it raised.

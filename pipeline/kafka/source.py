@@ -112,11 +112,6 @@ class Source:
         with translated("joining the group"):
             self._consumer.subscribe(self._topics, listener=_Queueing(self._consumer, self._changes))
 
-    @property
-    def is_joining(self) -> bool:
-        """Whether the next poll joins the group, whose generation may be another then."""
-        return keep_rejoining(self._consumer)
-
     def poll(self, timeout_ms: int, max_records: int) -> list[Records]:
         """Return new records by partition, each in offset order; an empty list when none came in time.
 

@@ -15,7 +15,7 @@ from integration.street import event, wait_until
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from pipeline.batch import Outbox
+from pipeline.batch import Batch, Outbox
 from pipeline.errors import BrokerUnreachable, Fenced, PermissionDenied, SettingsError, StepFailed
 from pipeline.events import Rejected
 from pipeline.kafka.follow import read_all
@@ -110,65 +110,27 @@ def test_batches_leave_one_after_the_other_and_none_is_under_way_after_a_failure
         Outbox(source, sink, lambda batch: committed.append(batch.offsets[place].offset)) as outbox,
     ):
         for number in (1, 2, 3):
-            _fill(outbox, place, number)
-            assert outbox.batch.has_news
-            assert wait_until(lambda: outbox.publish_news(all_else=False) or outbox.batch.is_empty)
+            batch = Batch(results=[StepResult(incidents=[event("a", number)])], offsets={place: Committed(number, 1)})
+            assert batch.has_news
+            assert number == 3 or wait_until(lambda: outbox.is_free)  # the third one waits where it is published
+            outbox.publish(batch)
             assert committed == list(range(1, number))
-        _fill(outbox, place, 4)
-        raise StepFailed("while the third is under way, and the fourth is not published")
+        raise StepFailed("while the third is under way")
     assert committed == [1, 2, 3]
     assert source.committed(place) == Committed(3, 1)
     assert [one.revision for one in published(client, topics.current)] == [3]
     sink.close()
 
 
-def test_what_nobody_waits_for_is_published_when_asked_and_at_rest_all_is_committed(
-    client: dict[str, Any], topics: Topics, source: Source
-) -> None:
-    place, sink = source.partitions()[0], Sink(client, topics.prefix, topics)
-    with Outbox(source, sink, lambda batch: None) as outbox:
-        assert outbox.is_at_rest
-        outbox.batch.offsets[place] = Committed(1, 1)
-        outbox.publish_news(all_else=False)
-        assert not outbox.is_at_rest
-        assert not outbox.batch.is_empty
-        outbox.publish_news(all_else=True)
-        assert outbox.batch.is_empty
-        outbox.rest()
-        assert outbox.is_at_rest
-        assert source.committed(place) == Committed(1, 1)
-    sink.close()
-
-
-def test_work_of_partitions_that_changed_hands_is_not_published(
-    client: dict[str, Any], topics: Topics, source: Source
-) -> None:
-    place, sink = source.partitions()[0], Sink(client, topics.prefix, topics)
-    with pytest.raises(Fenced, match="before their work was published"), Outbox(source, sink, print) as outbox:
-        _fill(outbox, place, 1)
-        outbox.rest()
-        outbox.hand_over()
-        _fill(outbox, place, 2)
-        outbox.hand_over()
-    assert source.committed(place) == Committed(1, 1)
-    assert [one.revision for one in published(client, topics.current)] == [1]
-    sink.close()
-
-
 def test_who_fell_out_of_the_group_commits_nothing(client: dict[str, Any], topics: Topics, source: Source) -> None:
     place, sink = source.partitions()[0], Sink(client, topics.prefix, topics)
     source._consumer._coordinator.reset_generation()  # as when a heartbeat learns that the group knows it no more
+    batch = Batch(results=[StepResult(incidents=[event("a", 1)])], offsets={place: Committed(1, 1)})
     with pytest.raises(Fenced, match="fell out of group"), Outbox(source, sink, print) as outbox:
-        _fill(outbox, place, 1)
-        outbox.rest()
+        outbox.publish(batch)
     sink.close()
     assert source.committed(place) is None
     assert published(client, topics.current) == []
-
-
-def _fill(outbox: Outbox, place: Partition, number: int) -> None:
-    outbox.batch.results.append(StepResult(incidents=[event("a", number)]))
-    outbox.batch.offsets[place] = Committed(number, 1)
 
 
 def test_the_younger_owner_of_an_id_fences_the_elder(client: dict[str, Any], topics: Topics, source: Source) -> None:
