@@ -16,7 +16,7 @@ from pipeline.grid import Wave
 from pipeline.image import Table
 from pipeline.kernels import baseline as k
 from pipeline.kernels.notes import undo
-from pipeline.kernels.season import N_HOURS, N_SLOTS, PROFILE, PROFILE_DAYS, of_day
+from pipeline.kernels.season import N_HOURS, N_SLOTS, PROFILE, PROFILE_DAYS, of_day_before
 from pipeline.zones import DAY_MS, Zone, hour_of_week
 
 __all__ = ["FEATURE_NAMES", "Before", "Features", "empty_state"]
@@ -144,16 +144,25 @@ class Features:
         """How many rows a series has had."""
         return int(self._state.levels[series, k.N_ROWS])
 
-    def recent(self, series: int, n: int = 60) -> npt.NDArray[np.float64]:
+    def recent(self, series: int, n: int = k.RING) -> npt.NDArray[np.float64]:
         """The last values of a series, oldest first, shape (at most n,).
 
-        They are kept in 32 bit as distances from the first value, and told in no more digits than that is good for.
+        They are kept in 32 bit as distances from the first value.
         """
-        n_rows = self.n_rows(series)
-        last = np.arange(n_rows - min(n, n_rows), n_rows) % k.RING
-        distances = self._state.ring[series, last].astype(str).astype(np.float64)
+        values: npt.NDArray[np.float64] = self._state.levels[series, k.BASE] + self._distances(series, n)
+        return values
+
+    def told(self, series: int) -> npt.NDArray[np.float64]:
+        """The last values for people to read: in no more digits than 32 bit are good for."""
+        distances = self._distances(series, k.RING).astype(np.float32).astype(str).astype(np.float64)
         values: npt.NDArray[np.float64] = self._state.levels[series, k.BASE] + distances
         return values
+
+    def _distances(self, series: int, n: int) -> npt.NDArray[np.float64]:
+        n_rows = self.n_rows(series)
+        last = np.arange(n_rows - min(n, n_rows), n_rows) % k.RING
+        distances: npt.NDArray[np.float64] = self._state.ring[series, last].astype(np.float64)
+        return distances
 
     def days(self, series: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Profiles of the day of some series, shape (n_series, N_SLOTS), as distances; NaN where a slot is unknown."""
@@ -174,21 +183,15 @@ class Features:
         n_held
             In how many of the last of them adaptation waited.
         """
-        row, day = self._state.levels[series], self._state.day[series].copy()
+        row, day = self._state.levels[series], self._state.day[series].astype(np.float64)
+        seen, distances = self._state.seen[series].astype(np.int64), self._distances(series, len(times_ms))
         slots = (self._zone.local_ms(times_ms) % DAY_MS) * (N_SLOTS / DAY_MS)
+        adapt = np.ones(len(slots))
+        adapt[max(0, len(slots) - n_held) :] = HELD_ADAPTATION
         rate = 1.0 - 0.5 ** (1.0 / (PROFILE_DAYS * max(1.0, DAY_MS / step_ms / N_SLOTS)))
-        profile, seen = day[:, PROFILE].tolist(), self._state.seen[series].tolist()
-        distances = self.recent(series, len(slots)) - row[k.BASE]
-        past = zip(slots[::-1].astype(np.int64).tolist(), distances[::-1].tolist(), strict=True)
-        for n, (slot, distance) in enumerate(past):
-            adapt = HELD_ADAPTATION if n < n_held else 1.0
-            weight = adapt * max(rate, 1.0 / seen[slot]) if seen[slot] else 1.0
-            if weight < 1.0:
-                profile[slot] = (profile[slot] - weight * distance) / (1.0 - weight)
-            seen[slot] -= seen[slot] > 0
-        day[:, PROFILE], counts = profile, np.array(seen, np.uint16)
-        usual = np.array([of_day(row[k.BASE], day, counts, slot, row[k.SLOW]) for slot in slots])
-        known = row[k.BASE] + day[counts > 0, PROFILE]
+        usual = np.empty(len(slots))
+        of_day_before(row[k.BASE], day, seen, (slots, distances, adapt), rate, row[k.SLOW], usual)
+        known = row[k.BASE] + day[seen > 0, PROFILE]
         return Before(usual, (float(known.min()), float(known.max())) if len(known) >= FEWEST_SLOTS else None)
 
     def pack(self, series: int) -> npt.NDArray[np.float64]:

@@ -71,7 +71,7 @@ class Narrator:
             expected=_rounded(expected),
             lower=_rounded(max(expected - BAND_WIDTH * scale, smallest)),
             upper=_rounded(min(expected + BAND_WIDTH * scale, largest)),
-            recent=[_rounded(x) for x in self.features.recent(series).tolist()] if with_history else [],
+            recent=[_rounded(x) for x in self.features.told(series).tolist()] if with_history else [],
         )
 
 

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 MINUTE_MS = 60_000
 N_STEPS, LATE, UNTIL = 60, 50, 53
+JUMP = 1_000
 START_MS = 1_700_000_000_000
 HOSTS, METRICS = ("a", "b"), ("disk.utilization", "load")
 
@@ -47,7 +48,8 @@ def compile_kernels(plan: Plan) -> None:
 def _judge(plan: Plan) -> None:
     """Send an hour of two made-up hosts, one of which falls silent, through a stream that nobody keeps.
 
-    One step comes late, so that what takes an entity back is compiled too, and in the end nothing comes any more.
+    One step comes late, so that what takes an entity back is compiled too; the last ones are an incident, which has a
+    kind to be named; and in the end nothing comes any more.
     """
     stream = PartitionStream(plan, "warm-up", 0)
     for i in (*range(LATE), *range(LATE + 1, UNTIL), LATE, *range(UNTIL, N_STEPS)):
@@ -72,7 +74,7 @@ def _read() -> None:
 def _rows(i: int) -> Iterator[Row]:
     for host in HOSTS if i < N_STEPS // 2 else HOSTS[:1]:
         for metric in METRICS:
-            yield host, metric, (), _time_ms(i) * 1_000_000, float(i % 7), Kind.GAUGE
+            yield host, metric, (), _time_ms(i) * 1_000_000, float(i % 7 + (JUMP if i >= UNTIL else 0)), Kind.GAUGE
 
 
 def _time_ms(i: int) -> int:

@@ -342,6 +342,20 @@ def usual(profile, at, otherwise):
     return profile.get(int(at), otherwise)
 
 
+def usual_before(profile, seen, rows, rate, otherwise):
+    """What a profile said at the slots of the last rows (slot, value, adaptation) before it learned these."""
+    profile, seen = dict(profile), dict(seen)
+    for at, value, adapt in reversed(rows):
+        slot = int(at)
+        if not seen.get(slot):
+            continue
+        weight = adapt * max(rate, 1 / seen[slot])
+        profile[slot] = (profile[slot] - weight * value) / (1 - weight) if weight < 1 else profile[slot]
+        seen[slot] -= 1
+    known = {slot: value for slot, value in profile.items() if seen[slot]}
+    return [usual(known, at, otherwise) for at, _, _ in rows]
+
+
 def taken_along(level, x, step):
     """A level that goes towards a value, as far as a step of the same sign reaches."""
     way = x - level

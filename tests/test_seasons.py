@@ -51,7 +51,7 @@ def test_the_last_values_are_told_as_they_came(offset):
     for i, value in enumerate(values):
         observed(features, i, value, HOUR)
         expected = values[max(0, i - 59) : i + 1]
-        assert [f"{x:.9g}" for x in features.recent(0)] == [f"{x:.9g}" for x in expected]
+        assert [f"{x:.9g}" for x in features.told(0)] == [f"{x:.9g}" for x in expected]
         assert features.value(0) == value
 
 

@@ -122,6 +122,37 @@ def test_what_a_day_says_is_the_naive_answer(profile, at):
     assert season.of_day(0.0, day, seen, at, 7.5) == pytest.approx(naive.usual(profile, at, 7.5), rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_day_said_before_its_last_rows_is_the_naive_answer(seed):
+    rng = np.random.default_rng(seed)
+    known = rng.choice(season.N_SLOTS, 80, replace=False)
+    day, seen = np.zeros((season.N_SLOTS, 2)), np.zeros(season.N_SLOTS, np.int64)
+    day[known, season.PROFILE], seen[known] = rng.normal(size=80), rng.integers(3, 9, 80)
+    slots = np.sort(rng.uniform(0, season.N_SLOTS, 60))
+    values, adapt = rng.normal(size=60), np.where(np.arange(60) < 50, 1.0, 0.1)
+    profile = {int(slot): float(day[slot, season.PROFILE]) for slot in known}
+    counts = {int(slot): int(seen[slot]) for slot in known}
+    rows = list(zip(slots.tolist(), values.tolist(), adapt.tolist(), strict=True))
+    out = np.empty(60)
+    season.of_day_before(0.0, day, seen, (slots, values, adapt), 0.3, 7.5, out)
+    np.testing.assert_allclose(out, naive.usual_before(profile, counts, rows, 0.3, 7.5), rtol=1e-9)
+    assert len({7.5, *out}) > 30
+
+
+def test_what_a_day_said_before_it_learned_is_what_it_said_then():
+    rng = np.random.default_rng(3)
+    day, seen = np.zeros((season.N_SLOTS, 2)), np.zeros(season.N_SLOTS, np.int64)
+    slots, values = np.arange(0.5, season.N_SLOTS, 0.25), rng.normal(size=382)
+    rate = 1.0 - 0.5 ** (1.0 / (season.PROFILE_DAYS * 4.0))
+    for _ in range(3):
+        before = [season.of_day(0.0, day, seen, slot, 7.5) for slot in slots[-12:]]
+        for slot, x in zip(slots, values, strict=True):
+            seen[int(slot)] = season.learn_day(day[int(slot)], seen[int(slot)], x, 0.0, 4.0 * season.N_SLOTS, 1.0)
+    out = np.empty(12)
+    season.of_day_before(0.0, day, seen, (slots[-12:].copy(), values[-12:].copy(), np.ones(12)), rate, 7.5, out)
+    np.testing.assert_allclose(out, before, rtol=1e-6)
+
+
 @pytest.mark.parametrize("kind", WHOLE)
 def test_hours_of_the_week_are_the_naive_ones_to_a_few_thousandths(kind):
     away = np.resize(WHOLE[kind] - WHOLE[kind].mean(), 4 * 168)

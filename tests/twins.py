@@ -41,6 +41,7 @@ TWINS: dict[str, tuple[tuple[str, ...], str]] = {
     "pipeline.kernels.season.learn_day": (("slot",), "test_twins.py"),
     "pipeline.kernels.season.learn_week": (("week",), "test_twins.py"),
     "pipeline.kernels.season.of_day": (("usual",), "test_twins.py"),
+    "pipeline.kernels.season.of_day_before": (("usual_before",), "test_twins.py"),
     "pipeline.kernels.season.of_week": (("week",), "test_twins.py"),
     "pipeline.kernels.season.step_into": (("week",), "test_twins.py"),
     "pipeline.kernels.season.taken_along": (("taken_along",), "test_twins.py"),

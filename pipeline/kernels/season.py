@@ -48,6 +48,34 @@ def of_day(base, day, seen, slot, otherwise):
 
 
 @njit(**LEAN)
+def of_day_before(base, day, seen, rows, rate, otherwise, out):
+    """What the day's profile said at some slots before it learned what came there.
+
+    Parameters
+    ----------
+    base, day, seen, otherwise
+        As in ``of_day``, day float64[N_SLOTS, 2] and seen int64[N_SLOTS]; the rows are taken out of both.
+    rows : tuple of arrays
+        (fractional slots float64[n], distances from the first value float64[n], how much of each was learned
+        float64[n]) of the last rows, oldest first.
+    rate : float
+        Share of a row that a slot learns once it is known.
+    out : float64[n]
+        Filled here.
+    """
+    slots, distances, adapt = rows
+    for i in range(slots.size - 1, -1, -1):
+        slot = int(slots[i])
+        if seen[slot] > 0:
+            weight = adapt[i] * max(rate, 1.0 / seen[slot])
+            if weight < 1.0:
+                day[slot, PROFILE] = (day[slot, PROFILE] - weight * distances[i]) / (1.0 - weight)
+            seen[slot] -= 1
+    for i in range(slots.size):
+        out[i] = of_day(base, day, seen, slots[i], otherwise)
+
+
+@njit(**LEAN)
 def of_week(s, week, hour):
     """What an hour of the week adds to the day's profile; 0 where it is unknown or the week is not worth believing."""
     if s[WEEK_MISS] >= WEEK_WORTH * s[DAY_MISS]:
