@@ -287,7 +287,7 @@ def usual_blips(found, now, week, budget):
     edges = [0.5 * 1.1**n for n in range(49)]
 
     def alike(j):
-        return sum(0.5 ** (week * (now - n)) for n, x in found if edges[j] <= x < edges[min(j + 4, 48)])
+        return sum(0.5 ** (week * (now - n)) for n, x in found if edges[j] <= x < edges[min(j + 2, 48)])
 
     often = [j for j in range(48) if alike(j) > 3 * allowed]
     if not often:

@@ -28,7 +28,7 @@ BRIEF, NEAR = 8.0, 0.9
 FOLLOWED = 0.7
 # blips are usual where so many times as many as the budget allows are about as strong, within so many bins; that of so
 # many weeks is granted beforehand
-OFTEN, ALIKE, GRANTED = 3.0, 4, 1.0
+OFTEN, ALIKE, GRANTED = 3.0, 2, 1.0
 MOST_WEIGHT = 1e6
 
 
