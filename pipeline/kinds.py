@@ -115,7 +115,7 @@ def _kind_of_stretch(seen: Seen, rows: Floats, stretch: _Stretch, is_over: bool)
     n_steps, away = (end - begin) * seen.course.stride, rows[begin:end]
     if n_steps < YOUNG or (is_over and n_steps < GROWN):
         return _brief(seen)
-    is_stuck = n_steps >= GROWN and float(np.mean(np.diff(away[:, 0]) == 0.0)) > STUCK
+    is_stuck = n_steps >= GROWN and end - begin > 1 and float(np.mean(np.diff(away[:, 0]) == 0.0)) > STUCK
     if is_stuck and _is_near(rows[:begin, 0], float(away[0, 0]), seen.course.noise):
         return "flatline"
     kind = _lasting(seen.course, rows, stretch)
@@ -147,9 +147,12 @@ def _lasting(course: Course, rows: Floats, stretch: _Stretch) -> IncidentKind:
 
 
 def _growth(deviation: Floats) -> tuple[float, float]:
-    """How far the straight line through a deviation climbs, and how far the deviation is from it, root mean square."""
+    """How far the straight line through a deviation climbs, and how far the deviation is from it, root mean square.
+
+    Of a single row, which stands for many steps in a long course, nothing is known to climb.
+    """
     at = np.arange(len(deviation)) - (len(deviation) - 1) / 2.0
-    slope = float(at @ deviation) / float(at @ at)
+    slope = float(at @ deviation) / max(float(at @ at), 1e-300)
     return slope * (len(deviation) - 1), _rms(deviation - deviation.mean() - slope * at)
 
 

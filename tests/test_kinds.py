@@ -122,6 +122,18 @@ def test_only_what_goes_on_stays():
     assert not kind_of(seen(away(2, 40), 2)).stays
 
 
+@pytest.mark.parametrize("n_away", [12, 31, 64, 90])
+def test_a_long_course_whose_rows_stand_for_many_steps_is_named_all_the_same(n_away):
+    n = 32 * 90
+    values = 50.0 + noise(n) + np.r_[np.zeros(n - n_away - 40), np.full(n_away, 400.0), np.zeros(40)]
+    for company in (None, np.zeros(n)):
+        one = seen(values, n - 60, usual=50.0, company=company)
+        assert one.course.stride > 16
+        for is_last in (False, True):
+            found = kind_of(one._replace(latest=one.latest[-60:], is_last=is_last))
+            assert found.kind in {*BRIEF, "level_shift", "trend", "correlation", "variance"}
+
+
 @pytest.mark.parametrize("n_steps", [14, 20, 25, 30, 45])
 def test_a_jump_that_takes_some_steps_and_stays_is_no_trend_at_any_look(n_steps):
     assert named(away(n_steps, 60 * (1 - np.exp(-np.arange(1, n_steps + 1) / 1.5))), n_steps) == "level_shift"
