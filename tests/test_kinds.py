@@ -1,5 +1,7 @@
 """Kinds of trouble are told apart by the course of the metric most to blame, beside its usual day and its company."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +20,11 @@ from pipeline.zones import DAY_MS
 RNG = np.random.default_rng(8)
 USUAL = 50.0 + np.linspace(0.0, 12.0, 60)
 MINUTE = 60_000
+
+
+@pytest.fixture(autouse=True)
+def _the_same_noise_in_whatever_order(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "RNG", np.random.default_rng(8))
 
 
 def noise(n):
