@@ -21,6 +21,7 @@ from pipeline.beside import Beside
 from pipeline.errors import BrokerUnreachable, StepFailed
 from pipeline.events import Notice, Records
 from pipeline.idle import Idle
+from pipeline.judging import check_priors
 from pipeline.kafka.sink import Sink
 from pipeline.kafka.source import Change, Committed, Partition, Source
 from pipeline.overview import Introduction
@@ -96,9 +97,12 @@ class Job:
 
         Raises
         ------
+        BundleRefused
+            It was trained by a release that keeps another state.
         StoreFailed
             The bundle cannot be kept, so it must not serve: a recovery would miss it.
         """
+        check_priors(bundle)
         self._offered.put((self._parts.bundles.put(bundle), bundle))
 
     def refuse_model(self, reason: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bundle import Bundle
+from models.errors import BundleRefused
 from pipeline.baselines import Features
 from pipeline.catalog import Catalog
 from pipeline.events import ScoreRow
@@ -33,7 +34,7 @@ from pipeline.scoring import Scored, Scoring
 from pipeline.sets import MetricSets
 from pipeline.settled import Rows, Settled
 
-__all__ = ["Judge", "Judged"]
+__all__ = ["Judge", "Judged", "check_priors"]
 
 CONTRIBUTIONS_TOLD = 10
 
@@ -285,3 +286,22 @@ class Judge:
             self.catalog.identities[s].name: round(float(v), 6) for s, v in zip(series[top], values[top], strict=True)
         }
         return dict(sorted(named.items()))
+
+
+def check_priors(bundle: Bundle) -> None:
+    """Refuse a bundle that hands on another state than this release keeps.
+
+    Raises
+    ------
+    BundleRefused
+        Its rows are of another length than those that training hands on today.
+    """
+    n_series, n_entity = Features().pack(0).size, Scoring(1.0).pack(0).size
+    sizes = {
+        "series": {row.size for row in bundle.series.values()} - {n_series},
+        "entities": {row.size for row in bundle.entities.values()} - {n_entity},
+        "classes": {row.size for row in bundle.classes.values()} - {n_entity},
+    }
+    odd = ", ".join(name for name, others in sizes.items() if others)
+    if odd:
+        raise BundleRefused(f"what it knows of {odd} is not what this release keeps of them: train it anew")

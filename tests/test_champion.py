@@ -8,9 +8,14 @@ import pytest
 
 from models.bundle import Bundle
 from models.card import Card
+from models.errors import BundleRefused
 from models.registry import CHALLENGER, Registry
 from models.trial import Trial
+from pipeline.baselines import Features
+from pipeline.job import Job, JobPlan
+from pipeline.judging import check_priors
 from pipeline.operate.champion import ChampionWatch, Trials
+from pipeline.scoring import Scoring
 
 NAMES = ("innovation", "level")
 
@@ -133,3 +138,13 @@ def test_a_trial_is_noted_in_one_run_a_process_and_recalled_as_one_sum(registry)
     other.note()
     assert registry.trial("1", "2") == Trial("1", "2", 400, 6, 8, 4, 2, 10, 12_000_000)
     assert registry.trial("1", "3") is None
+
+
+@pytest.mark.parametrize("name", ["series", "entities", "classes"])
+def test_a_bundle_of_a_release_that_keeps_another_state_is_refused_before_any_record(name):
+    key = ("web-01", "cpu") if name == "series" else "web-01"
+    fits = Features().pack(0) if name == "series" else Scoring(1.0).pack(0)
+    check_priors(replace(Bundle("fleet", "1"), **{name: {key: fits}}))
+    job = Job(None, JobPlan())
+    with pytest.raises(BundleRefused, match=f"what it knows of {name} is not"):
+        job.serve_model(replace(Bundle("fleet", "1"), **{name: {key: fits[:-1]}}))
