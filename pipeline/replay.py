@@ -13,6 +13,7 @@ from models.bundle import Bundle
 from pipeline.codecs.units import unit_of
 from pipeline.events import SampleBatch, SeriesIdentity
 from pipeline.incident import CloudEvent
+from pipeline.judging import check_priors
 from pipeline.recordings import Recording, recording
 from pipeline.stream import PartitionStream, Plan, StepResult
 from pipeline.verdicts import Verdicts
@@ -94,6 +95,8 @@ def replay(
     plan, bundle, on_progress
         As in :func:`backtest`.
     """
+    if bundle is not None:
+        check_priors(bundle)
     stream = PartitionStream(replace(plan, **NO_SCORES), "backtest", 0, bundle)  # type: ignore[arg-type]
     verdicts = Verdicts(stream, recordings, series_ids(stream, recordings))
     stream.observer = verdicts.see

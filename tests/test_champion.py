@@ -15,6 +15,8 @@ from pipeline.baselines import Features
 from pipeline.job import Job, JobPlan
 from pipeline.judging import check_priors
 from pipeline.operate.champion import ChampionWatch, Trials
+from pipeline.plan import Plan
+from pipeline.replay import replay
 from pipeline.scoring import Scoring
 
 NAMES = ("innovation", "level")
@@ -148,3 +150,5 @@ def test_a_bundle_of_a_release_that_keeps_another_state_is_refused_before_any_re
     job = Job(None, JobPlan())
     with pytest.raises(BundleRefused, match=f"what it knows of {name} is not"):
         job.serve_model(replace(Bundle("fleet", "1"), **{name: {key: fits[:-1]}}))
+    with pytest.raises(BundleRefused, match="train it anew"):
+        replay([], Plan(), replace(Bundle("fleet", "1"), **{name: {key: fits[:-1]}}))
