@@ -18,7 +18,8 @@ from pipeline.events import Kind
 NOISY = ("cpu.utilization", "request.rate", "request.latency", "network.throughput", "disk.io")
 SEASONAL = ("cpu.utilization", "request.rate", "request.latency", "network.throughput")
 SUMMER_TIME = int(pd.Timestamp("2026-03-23", tz="UTC").timestamp())  # the clock changes on day 6
-HISTORY_DAYS = 3.0
+# what a host has behind it when its fault comes: little, or as much as makes most of it known
+HISTORY_DAYS, LONG_HISTORY_DAYS = 3.0, 12.0
 
 
 @dataclass
@@ -32,10 +33,10 @@ class Scene:
     track: str = "behaviour"
 
 
-def _scene(rng: np.random.Generator, metrics: tuple[str, ...], hours: tuple[float, float]) -> Scene:
-    """A host with three days of history and a place for its event on the fourth."""
-    host = hosts.healthy(rng, HISTORY_DAYS + 1.5, step=int(rng.choice([60, 60, 300])))
-    start = host.row(HISTORY_DAYS, rng.uniform(1, 20))
+def _scene(rng: np.random.Generator, days: float, metrics: tuple[str, ...], hours: tuple[float, float]) -> Scene:
+    """A host with so many days of history and a place for its event on the next."""
+    host = hosts.healthy(rng, days + 1.5, step=int(rng.choice([60, 60, 300])))
+    start = host.row(days, rng.uniform(1, 20))
     return Scene(host, start, start + host.rows(rng.uniform(*hours)), str(rng.choice(metrics)))
 
 
@@ -46,49 +47,49 @@ def _add(scene: Scene, sizes: np.ndarray | float) -> Scene:
     return scene
 
 
-def spike(rng: np.random.Generator) -> Scene:
+def spike(rng: np.random.Generator, days: float = HISTORY_DAYS) -> Scene:
     """A few steps far too high."""
-    scene = _scene(rng, NOISY, (0, 0))
+    scene = _scene(rng, days, NOISY, (0, 0))
     scene.end = scene.start + int(rng.integers(2, 7))
     return _add(scene, rng.uniform(10, 25))
 
 
-def dip(rng: np.random.Generator) -> Scene:
+def dip(rng: np.random.Generator, days: float = HISTORY_DAYS) -> Scene:
     """A few steps near zero."""
-    scene = _scene(rng, ("cpu.utilization", "request.rate", "network.throughput"), (0, 0))
+    scene = _scene(rng, days, ("cpu.utilization", "request.rate", "network.throughput"), (0, 0))
     scene.end = scene.start + int(rng.integers(3, 9))
     scene.host.values[scene.metric][scene.start : scene.end] *= rng.uniform(0.0, 0.25)
     return scene
 
 
-def level_shift(rng: np.random.Generator) -> Scene:
+def level_shift(rng: np.random.Generator, days: float = HISTORY_DAYS) -> Scene:
     """Hours at another level."""
-    return _add(_scene(rng, NOISY, (2, 6)), rng.uniform(6, 15) * rng.choice([1, 1, -1]))
+    return _add(_scene(rng, days, NOISY, (2, 6)), rng.uniform(6, 15) * rng.choice([1, 1, -1]))
 
 
-def trend(rng: np.random.Generator) -> Scene:
+def trend(rng: np.random.Generator, days: float = HISTORY_DAYS) -> Scene:
     """A leak: hours of slow growth that no single step shows."""
-    scene = _scene(rng, ("memory.utilization", "request.latency", "disk.io"), (4, 10))
+    scene = _scene(rng, days, ("memory.utilization", "request.latency", "disk.io"), (4, 10))
     return _add(scene, np.linspace(0, rng.uniform(20, 50), scene.end - scene.start))
 
 
-def variance(rng: np.random.Generator) -> Scene:
+def variance(rng: np.random.Generator, days: float = HISTORY_DAYS) -> Scene:
     """Restless around the usual level."""
-    scene = _scene(rng, NOISY, (1, 4))
+    scene = _scene(rng, days, NOISY, (1, 4))
     return _add(scene, rng.normal(scale=rng.uniform(4, 8), size=scene.end - scene.start))
 
 
-def flatline(rng: np.random.Generator) -> Scene:
+def flatline(rng: np.random.Generator, days: float = HISTORY_DAYS) -> Scene:
     """A sensor that repeats its last value."""
-    scene = _scene(rng, NOISY, (2, 6))
+    scene = _scene(rng, days, NOISY, (2, 6))
     column = scene.host.values[scene.metric]
     column[scene.start : scene.end] = column[scene.start - 1]
     return scene
 
 
-def season(rng: np.random.Generator) -> Scene:
+def season(rng: np.random.Generator, days: float = HISTORY_DAYS) -> Scene:
     """The load comes at another hour, and what follows it with it: no value is strange, only its time."""
-    scene = _scene(rng, ("",), (6, 12))
+    scene = _scene(rng, days, ("",), (6, 12))
     half = scene.host.row(0.5)
     for metric in (*SEASONAL, "memory.utilization"):
         column = scene.host.values[metric]
@@ -96,9 +97,9 @@ def season(rng: np.random.Generator) -> Scene:
     return scene
 
 
-def correlation(rng: np.random.Generator) -> Scene:
+def correlation(rng: np.random.Generator, days: float = HISTORY_DAYS) -> Scene:
     """A metric mirrors the load that it followed: each value is usual, their company is not."""
-    scene = _scene(rng, ("cpu.utilization", "request.latency", "network.throughput"), (3, 8))
+    scene = _scene(rng, days, ("cpu.utilization", "request.latency", "network.throughput"), (3, 8))
     column = scene.host.values[scene.metric]
     before = column[: scene.start]
     event = column[scene.start : scene.end]
@@ -106,18 +107,18 @@ def correlation(rng: np.random.Generator) -> Scene:
     return scene
 
 
-def silence(rng: np.random.Generator) -> Scene:
+def silence(rng: np.random.Generator, days: float = HISTORY_DAYS) -> Scene:
     """The host says nothing, its neighbours go on."""
-    scene = _scene(rng, ("",), (0.75, 3))
+    scene = _scene(rng, days, ("",), (0.75, 3))
     scene.track = "silence"
     for column in scene.host.values.values():
         column[scene.start : scene.end] = np.nan
     return scene
 
 
-def exhaustion(rng: np.random.Generator) -> Scene:
+def exhaustion(rng: np.random.Generator, days: float = HISTORY_DAYS) -> Scene:
     """A disk that fills in half a day to two days, with the small ups and downs of a living one."""
-    scene = _scene(rng, ("disk.utilization",), (1, 1))
+    scene = _scene(rng, days, ("disk.utilization",), (1, 1))
     host, full = scene.host, rng.uniform(14, 48)
     level = np.full(len(host.seconds), rng.uniform(50, 75))
     hours = (host.seconds - host.seconds[scene.start]) / 3600
@@ -204,12 +205,11 @@ def saw_tooth_disk(rng: np.random.Generator) -> Scene:
     return Scene(host, host.row(2), len(host.seconds), track="exhaustion")
 
 
-Draw = Callable[[np.random.Generator], Scene]
-FAULTS: dict[str, Draw] = {
+FAULTS: dict[str, Callable[[np.random.Generator, float], Scene]] = {
     one.__name__: one
     for one in (spike, dip, level_shift, trend, variance, flatline, season, correlation, silence, exhaustion)
 }
-INNOCENT: dict[str, Draw] = {
+INNOCENT: dict[str, Callable[[np.random.Generator], Scene]] = {
     one.__name__: one
     for one in (
         ordinary_day,
