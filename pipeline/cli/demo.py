@@ -47,7 +47,7 @@ Picture = Annotated[Path | None, typer.Option("--picture", hidden=True, help="Sa
 def demo(
     forever: Forever = False,
     hosts: Hosts = 12,
-    history: History = "2d",
+    history: History = "4d",
     live: Live = "22h",
     seconds: Seconds = 45.0,
     seed: Seed = 0,
