@@ -21,7 +21,7 @@ from pipeline.zones import DAY_MS, Zone, hour_of_week
 
 __all__ = ["FEATURE_NAMES", "Before", "Features", "empty_state"]
 
-FEATURE_NAMES = ("innovation", "short", "level", "day_level", "seasonal", "beyond", "spread", "flat", "reach", "shift")
+FEATURE_NAMES = ("innovation", "short", "level", "day_level", "seasonal", "beyond", "flat", "reach", "shift", "novel")
 HELD_ADAPTATION = 0.1
 # slots of a day from which on it can be said how far it reaches
 FEWEST_SLOTS = 20

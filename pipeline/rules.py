@@ -26,10 +26,10 @@ Direction = Literal["both", "up", "down"]
 
 NO_RULE = -1
 SIGNS = {"both": 0, "up": 1, "down": -1}
-# features without a sign: rising and falling look alike in them
-UNSIGNED = ("spread", "flat")
+# rising and falling look alike in it
+UNSIGNED = "flat"
 LEVEL = FEATURE_NAMES.index("level")
-SIGNED = np.array([i for i, name in enumerate(FEATURE_NAMES) if name not in UNSIGNED])
+SIGNED = np.array([i for i, name in enumerate(FEATURE_NAMES) if name != UNSIGNED])
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,10 @@ DIGITS = 9
 # no incident is made of what happens every other hour of a quiet fleet
 LEAST_THRESHOLD = k.LEAST_WANTED / DECADES
 # weights in the energy of the views, in the order of ``kernels.energy.excess``, and of a trained detector of windows
-VIEWS = (2.0, 0.5, 1.0, 0.5, 1.0, 0.5, 0.4, 1.0, 1.0)
+VIEWS = (2.0, 0.5, 1.0, 0.5, 1.4, 0.4, 1.0, 1.0)
 WINDOW_WEIGHT = 0.5
+# and of what a series never had, in the energy of a step alone
+NEWS_WEIGHT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Scoring:
     def __init__(self, budget: float, time_zone: str = "UTC", bundle: Bundle | None = None) -> None:
         self.obey(budget, time_zone)
         self.swap(bundle)
-        self._latest, self._said_at = np.zeros((64, k.N_EXCESS), np.float32), np.zeros(64, np.int64)
+        self._latest, self._said_at = np.zeros((64, k.N_SAID), np.float32), np.zeros(64, np.int64)
         self._state = np.zeros((8, k.N_ENERGY_STATE))
         self._habits = np.zeros((8, N_SLOTS), np.float32)
         self._blips = np.zeros((8, N_BLIPS), np.float32)
@@ -91,7 +93,7 @@ class Scoring:
         """Let another bundle serve from the next wave on; what entities have earned of calibration is kept."""
         self._bundle = bundle if bundle is not None and bundle.has_detector else None
         self._shift = 0.0 if bundle is None else bundle.threshold_shift
-        self._weights = np.array([*VIEWS, 1.0 if self._bundle else 0.0, WINDOW_WEIGHT])
+        self._weights = np.array([*VIEWS, 1.0 if self._bundle else 0.0, WINDOW_WEIGHT, NEWS_WEIGHT])
 
     def tables(self) -> dict[str, Table]:
         """The arrays that make up the state."""

@@ -85,22 +85,43 @@ def borders(values):
     return out
 
 
+def new_values(values, step, bins=48, generation=40_000):
+    """Distance of each value from all bins that the two last generations of values were in, bins as the map grows."""
+    start, width, sets, out = values[0] - bins // 2 * step / 4, step / 4, [set(), set()], []
+    for n, x in enumerate(values):
+        edges = [(start + k * width, start + (k + 1) * width) for k in sets[0] | sets[1]]
+        out.append(min((0.0 if low <= x < high else max(low - x, x - high) for low, high in edges), default=0.0))
+        if not start <= x < start + bins * width:
+            shift = bins // 2 if x < start else 0
+            start -= bins * width if x < start else 0.0
+            sets, width = [{k // 2 + shift for k in one} for one in sets], 2 * width
+        sets[0].add(min(max(math.floor((x - start) / width), 0), bins - 1))
+        if (n + 1) % generation == 0:
+            sets = [set(), sets[0]]
+            while width > step / 4 and max(sets[1]) - min(sets[1]) < bins // 2:
+                first = min(sets[1])
+                start, width = start + first * width, width / 2
+                sets[1] = {2 * (k - first) + half for k in sets[1] for half in (0, 1)}
+    return out
+
+
 def excess(features):
-    """Excess of each view over its dead zone, of the distance beyond the borders, of stillness, and of a shift."""
-    views = ((1, 3), (2, 4), (3, 3), (4, 3), (4, 6))
+    """Excess of each view over its dead zone, of the distance beyond the borders, of stillness, of a shift, of news."""
+    views = ((1, 3), (2, 4), (3, 3), (4, 3))
     return [
-        min(max(min(abs(features[0]), abs(features[8]) / 0.02) - 4, 0), 100),
+        min(max(min(abs(features[0]), abs(features[7]) / 0.02) - 4, 0), 100),
         *(min(max(abs(features[column]) - zone, 0), 100) for column, zone in views),
         min(10 * abs(features[5]), 1_000),
-        min(max(10 * (features[7] - 1), 0), 100),
-        min(max(abs(features[9]) - 3, 0), 100),
+        min(max(10 * (features[6] - 1), 0), 100),
+        min(max(abs(features[8]) - 3, 0), 100),
+        min(abs(features[9]), 2),
     ]
 
 
 def blame(features):
     """What a row carries: its step to the power of 1.5, its distances from level and season, and stillness."""
-    step, level, shift = (min(abs(features[column]), 100) for column in (0, 2, 9))
-    return min(step, abs(features[8]) / 0.02) ** 1.5 + 0.3 * level + shift + 10 * max(features[7] - 1, 0)
+    step, level, shift = (min(abs(features[column]), 100) for column in (0, 2, 8))
+    return min(step, abs(features[7]) / 0.02) ** 1.5 + 0.3 * level + shift + 10 * max(features[6] - 1, 0)
 
 
 def filling(samples, limit, block_ms=900_000):
@@ -244,25 +265,28 @@ def allowed(energies, wanted, pace):
 def scores(steps, weights, pace, warm_up=30):
     """Scores of one entity whose series have these features at each step: shape (n_series, n_features) each.
 
-    What a series said last is kept in 32 bit. Beside the scores are told the energies, and what they would come to.
+    What a series said last is kept in 32 bit. Beside the scores are told the energies, and what they would come to with
+    what is new in the step.
     """
-    out, unrest, lasting, energies, ends = [], 0.0, np.zeros((2, 9)), [], []
+    out, unrest, lasting, energies, ends = [], 0.0, np.zeros((2, 8)), [], []
     for n, features in enumerate(steps):
-        said = np.array([excess(row) for row in features], np.float32).astype(float)
-        means, n_series = said.mean(axis=0), len(features)
-        means[8] = np.sqrt((said[:, 8] ** 2).mean()) / n_series**0.25
+        excesses, n_series = np.array([excess(row) for row in features]), len(features)
+        news = weights[-1] * np.log1p(excesses[:, 8].mean()) / n_series
+        said = excesses[:, :8].astype(np.float32).astype(float)
+        means = said.mean(axis=0)
+        means[7] = np.sqrt((said[:, 7] ** 2).mean()) / n_series**0.25
         lasting += max(1 - 0.5 ** (1 / 7), 1 / (n + 2)) * (np.array([means, np.log1p(means)]) - lasting)
         views = np.log1p(means) + 3 * np.log1p(lasting[0]) + 3 * lasting[1]
         share = 1 / n_series
         energy, end = (
-            weights[:9] @ (share * of + (1 - share) * 1.1 * np.sqrt(of)) for of in (views, 7 * np.log1p(means))
+            weights[:8] @ (share * of + (1 - share) * 1.1 * np.sqrt(of)) for of in (views, 7 * np.log1p(means))
         )
         unrest += max(1 - 0.5 ** (1 / 720), 1 / (n + 2)) * (energy - unrest)
         energy += 0.3 * unrest
-        out.append(min(decades(learned_tail(energies, pace), energy, pace) / 12, 1))
+        out.append(min(decades(learned_tail(energies, pace), energy + news, pace) / 12, 1))
         if n >= warm_up:
             energies.append(energy)
-            ends.append(end)
+            ends.append(end + news)
     return out, energies, ends
 
 

@@ -69,6 +69,8 @@ def stream_of(values):
             at.update(dict.fromkeys(judged.wave.series.tolist(), int(judged.wave.time_ms.max())))
             fresh = [latest[s] for s in sorted(latest) if at[s] >= judged.wave.time_ms.max() - 1.5 * STEP]
             seen.append((np.array(fresh), float(judged.scored.score[0]), float(judged.scored.threshold[0])))
+            for features in latest.values():
+                features[baseline.NOVEL] = 0.0  # what is new is new once
 
     latest, at = {}, {}
     stream.observer = see

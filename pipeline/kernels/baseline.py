@@ -23,6 +23,7 @@ from pipeline.kernels.ahead import AHEAD, SOON, ask_for_places, ask_for_state
 from pipeline.kernels.layout import INNER, LEAN
 from pipeline.kernels.notes import note
 from pipeline.kernels.rhythm import ORDER, predict
+from pipeline.kernels.seen import distance, stays, visit
 
 RING = 60
 MAD = 1.4826
@@ -41,21 +42,25 @@ OFFSET_SHARE = 0.5
 # a run of equal values is unusual beyond so many times the longest before, and never before so many rows; what is
 # usual, so many changes tell
 STILL_TIMES, LEAST_STILL, MANY_CHANGES = 2.0, 10.0, 200.0
+# days until a value that was never there counts in full
+NEW_DAYS = 14.0
 # rows before which a series' scales say nothing: its features are 0
 WARM_UP_ROWS = 20
 # what leaves for each row
-INNOVATION, SHORT, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, SPREAD, FLAT, REACH, SHIFT, N_FEATURES = range(11)
+INNOVATION, SHORT, LEVEL, DAY_LEVEL, SEASONAL, BEYOND, FLAT, REACH, SHIFT, NOVEL, N_FEATURES = range(11)
 # columns of a series' state: those before N_EXACT are kept in 64 bit, the others, which are scales, in 32; COV, LAGS
 # and SEASON start blocks of ORDER + 1, ORDER and season.N_SEASON_STATE columns
 (N_ROWS, N_CHANGES, LO, HI, FAST, SLOW, DAY, MID, LOWER, UPPER, NEAR, LAST_VALUE, COV) = range(13)
+(SEEN_NOW, SEEN_BEFORE) = range(COV + ORDER + 1, COV + ORDER + 3)
 # what stays as it began, and what is only said of the last row: late data takes back the columns before these
-BASE = N_SETTLED = COV + ORDER + 1
+BASE = N_SETTLED = SEEN_BEFORE + 1
 EXPECTED, N_EXACT = BASE + 1, BASE + 2
-(FAST_SCALE, NEAR_SCALE, SLOW_SCALE, DAY_SCALE, MISS_SCALE, AWAY_SCALE, SHORT_SPREAD) = range(N_EXACT, N_EXACT + 7)
+(FAST_SCALE, NEAR_SCALE, SLOW_SCALE, DAY_SCALE, MISS_SCALE, AWAY_SCALE, SEEN_FROM) = range(N_EXACT, N_EXACT + 7)
 (MID_AWAY, OFFSET, OFFSET_SCALE, QUANTUM, STILL, LONGEST_STILL, BAND) = range(N_EXACT + 7, N_EXACT + 14)
 LAGS = N_EXACT + 14
 SEASON = LAGS + ORDER
-N_STATE = SEASON + s.N_SEASON_STATE
+SEEN_WIDTH = SEASON + s.N_SEASON_STATE
+N_STATE = SEEN_WIDTH + 1
 N_ROW = N_STATE + ORDER  # of a row that is worked on
 # the largest scale that 32 bit hold
 MOST_SCALE = 3e38
@@ -141,6 +146,24 @@ def _beyond(row, floor):
 
 
 @njit(**INNER)
+def _seen(row):
+    """The map of the values that the series has had, by their distances from the first."""
+    return row[SEEN_FROM], row[SEEN_WIDTH], row[SEEN_NOW], row[SEEN_BEFORE]
+
+
+@njit(**INNER)
+def _news(row, x, floor, calm, rows_a_day):
+    """Signed distance of a value from all that the series has had, in usual steps, little in the first days; noted."""
+    seen, away, n = _seen(row), x - row[BASE], int(row[N_ROWS])
+    if stays(seen, away, n):
+        return 0.0
+    step = max(MAD * row[FAST_SCALE], floor)
+    if n >= WARM_UP_ROWS and row[FAST_SCALE] > 0.0:
+        row[SEEN_FROM], row[SEEN_WIDTH], row[SEEN_NOW], row[SEEN_BEFORE] = visit(seen, away, step, n)
+    return distance(seen, away) / max(step, calm) * min(1.0, n / (NEW_DAYS * rows_a_day))
+
+
+@njit(**INNER)
 def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
     """Write the features of one row from what was known before it; returns the residuals that update it.
 
@@ -160,7 +183,9 @@ def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
         scale = 0.5 * (scale + slot_scale)
         offset_scale = max(offset_scale, OFFSET_SHARE * slot_scale)
     row[BAND], row[EXPECTED] = max(MAD * scale, floor), x - miss
-    out[SEASONAL] = miss * patience / max(row[BAND], CALM_SHARE * (1.0 - _restless(row)) * (row[HI] - row[LO]))
+    calm = CALM_SHARE * (1.0 - _restless(row)) * (row[HI] - row[LO])
+    out[SEASONAL] = miss * patience / max(row[BAND], calm)
+    out[NOVEL] = _news(row, x, floor, calm, rows_a_day)
     row[MID] += _weight(row[N_ROWS], MIDDLE, gap) * (x - row[MID])
     row[MID_AWAY] += _weight(row[N_ROWS], MIDDLE, gap) * (away - row[MID_AWAY])
     row[OFFSET] += _weight(max(row[N_ROWS] - rows_a_day, 0.0), SHIFT_LEVEL, gap) * (away - row[OFFSET])
@@ -168,7 +193,6 @@ def _judge(row, slot_scale, usual, x, gap, rows_a_day, out):
     known = min(1.0, row[N_ROWS] / rows_a_day)
     out[BEYOND] = _beyond(row, floor) * known
     out[SHIFT] = row[OFFSET] / max(MAD * offset_scale, floor) * known
-    out[SPREAD] = np.log((row[SHORT_SPREAD] + floor) / (row[FAST_SCALE] + floor))
     still = row[STILL] + 1.0 if x == row[LAST_VALUE] else 0.0
     out[FLAT] = still / (STILL_TIMES * row[LONGEST_STILL] + LEAST_STILL) * _restless(row)
     return fast, near, slow, over_day, away, miss
@@ -206,7 +230,6 @@ def _learn(row, x, residuals, gap, rows_a_day, adapt):
     forget = (row[HI] - row[LO]) * (1.0 - 0.5 ** (1.0 / RANGE))
     row[LO], row[HI] = min(x, row[LO] + forget), max(x, row[HI] - forget)
     long, rate = adapt * _weight(n, RHYTHM, 0), adapt * _weight(n, SLOW_LEVEL, 0)
-    row[SHORT_SPREAD] += _weight(n, 10.0, 0) * (abs(fast) - row[SHORT_SPREAD])
     row[FAST_SCALE] += adapt * _weight(n, INNOVATION_SCALE, 0) * (abs(fast) - row[FAST_SCALE])
     row[NEAR_SCALE] += adapt * _weight(n, NEAR_MEMORY, 0) * (abs(near) - row[NEAR_SCALE])
     row[SLOW_SCALE] += rate * (abs(slow) - row[SLOW_SCALE])

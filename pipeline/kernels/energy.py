@@ -4,12 +4,13 @@ A view of an entity is the mean excess of its series, in logarithms, so that man
 count, and metrics that come or go change it little; a shift of a single series counts for more than its mean. What
 lasts counts for more, by running means. The energy of an entity is the sum of its views. Of one series each counts by
 its size; the more series there are, the more by its square root, so that what several views agree on is more than what
-one of them shouts. After hours of trouble it stays a little higher. Two tails judge it. The slow one, which a fault of
-days hardly teaches, makes the score, so that scores of different weeks and entities can be ranked. The quick one, which
-knows what the last week or two were like, says which energy the alert budget allows; that energy's score is the
-threshold. What is unusual comes in runs of steps, and a run makes one incident: where runs are short there are more of
-them, and each step must be rarer. What only lingers in the running means when a step itself shows nothing is no
-anomaly: the threshold is above it, and an incident can end.
+one of them shouts. A value that was never there adds to the energy of its step alone, by the share of its series, and
+no tail learns that: what is new is new once. After hours of trouble it stays a little higher. Two tails judge it. The
+slow one, which a fault of days hardly teaches, makes the score, so that scores of different weeks and entities can be
+ranked. The quick one, which knows what the last week or two were like, says which energy the alert budget allows; that
+energy's score is the threshold. What is unusual comes in runs of steps, and a run makes one incident: where runs are
+short there are more of them, and each step must be rarer. What only lingers in the running means when a step itself
+shows nothing is no anomaly: the threshold is above it, and an incident can end.
 
 Where the score was over it at the same time of the days before, and soon under it again, the threshold is a little
 higher: a backup that runs every night, a little sooner or later, is a habit, but one that is far out of the common is
@@ -23,19 +24,23 @@ from numba import njit
 
 from pipeline.kernels import blips as b
 from pipeline.kernels import tail as t
-from pipeline.kernels.baseline import BEYOND, DAY_LEVEL, FLAT, INNOVATION, LEVEL, REACH, SEASONAL, SHIFT, SHORT
+from pipeline.kernels.baseline import BEYOND, DAY_LEVEL, FLAT, INNOVATION, LEVEL, NOVEL, REACH, SEASONAL, SHIFT, SHORT
 from pipeline.kernels.layout import INNER
 from pipeline.kernels.season import N_SLOTS
 
-N_EXCESS = 10
-SHIFTS, MODEL_EXCESS = 8, 9
-# what an energy is made of: the mean excesses of an entity's series, and the excess of its window
-N_PARTS, WINDOW = N_EXCESS + 1, N_EXCESS
+# columns of excesses; those before NEWS are kept as what a series said last
+SHIFTS, MODEL_EXCESS, NEWS, N_EXCESS = 7, 8, 9, 10
+N_SAID = NEWS
+# what an energy is made of: the mean excesses of what an entity's series said, and the excess of its window; the weight
+# of news follows those of the parts
+WINDOW, N_PARTS = N_SAID, N_SAID + 1
 # a band's width beyond the borders weighs like ten scales
 BAND_SCALES = 10.0
 # and so does a run of equal values as long again as is usual
 STILL_SCALES = 10.0
 EXCESS_CAP = 100.0
+# a value further from all before is no newer
+MOST_NEW = 2.0
 # share of its range within which a series' step counts as one scale at least: less is no news, however still it was
 LEAST_REACH = 0.02
 # what distances from level and season carry of the blame beside a step; none counts for more than so many scales: the
@@ -52,7 +57,9 @@ RUN_NOW, RUN_LONGER, JUDGED_AT = range(QUICK + t.N_TAIL, QUICK + t.N_TAIL + 3)
 VISIT = JUDGED_AT + 1
 VISIT_MOST, LEFT, LEFT_MOST, RUN, MEANS = range(VISIT + 1, VISIT + 6)
 LOG_MEANS = MEANS + N_PARTS
-N_ENERGY_STATE = LOG_MEANS + N_PARTS
+# what the series have had of news since the entity was judged last
+UNHEARD = LOG_MEANS + N_PARTS
+N_ENERGY_STATE = UNHEARD + 1
 # a habit is learned and lost by so much a day, allows so many times itself, lasts no longer than so many slots, and
 # raises the threshold to so many times itself at most
 HABIT_UP, HABIT_DOWN, HABIT_ALLOWS, LONGEST_HABIT, HABIT_MOST = 0.6, 0.4, 1.5, 16.0, 1.2
@@ -83,8 +90,8 @@ def excess(features, out):
     ----------
     features : float64[n, N_FEATURES]
     out : float64[n, N_EXCESS]
-        Filled here: innovation over 4, short over 3, level over 4, day level over 3, seasonal over 3 and over 6,
-        distance beyond the borders, stillness beyond what is usual, shift over 3; a model's, the last column, stays.
+        Filled here: innovation over 4, short over 3, level over 4, day level over 3, seasonal over 3, distance beyond
+        the borders, stillness beyond what is usual, shift over 3, distance from all values before; a model's stays.
     """
     for i in range(features.shape[0]):
         f = features[i]
@@ -93,10 +100,10 @@ def excess(features, out):
         out[i, 2] = min(max(abs(f[LEVEL]) - 4.0, 0.0), EXCESS_CAP)
         out[i, 3] = min(max(abs(f[DAY_LEVEL]) - 3.0, 0.0), EXCESS_CAP)
         out[i, 4] = min(max(abs(f[SEASONAL]) - 3.0, 0.0), EXCESS_CAP)
-        out[i, 5] = min(max(abs(f[SEASONAL]) - 6.0, 0.0), EXCESS_CAP)
-        out[i, 6] = min(BAND_SCALES * abs(f[BEYOND]), 10.0 * EXCESS_CAP)
-        out[i, 7] = min(STILL_SCALES * max(f[FLAT] - 1.0, 0.0), EXCESS_CAP)
-        out[i, 8] = min(max(abs(f[SHIFT]) - 3.0, 0.0), EXCESS_CAP)
+        out[i, 5] = min(BAND_SCALES * abs(f[BEYOND]), 10.0 * EXCESS_CAP)
+        out[i, 6] = min(STILL_SCALES * max(f[FLAT] - 1.0, 0.0), EXCESS_CAP)
+        out[i, SHIFTS] = min(max(abs(f[SHIFT]) - 3.0, 0.0), EXCESS_CAP)
+        out[i, NEWS] = min(abs(f[NOVEL]), MOST_NEW)
 
 
 @njit(cache=True)
@@ -210,19 +217,19 @@ def _mean_excess(e, now, grid, said, out):
     """
     _, next_series, steps, first_series = grid
     latest, said_at = said
-    for j in range(N_EXCESS):
+    for j in range(N_SAID):
         out[j] = 0.0
     n, shifted = 0, 0.0
     s = first_series[e]
     while s >= 0:
         if said_at[s] > 0 and now - said_at[s] <= 1.5 * steps[s]:
-            for j in range(N_EXCESS):
+            for j in range(N_SAID):
                 out[j] += latest[s, j]
             shifted += np.float64(latest[s, SHIFTS]) ** 2
             n += 1
         s = next_series[s]
     n = max(n, 1)
-    for j in range(N_EXCESS):
+    for j in range(N_SAID):
         out[j] /= n
     out[SHIFTS] = np.sqrt(shifted / n / np.sqrt(n))
     return n
@@ -254,6 +261,13 @@ def _energy(row, parts, weights, n_series):
     return energy + UNREST_WEIGHT * row[UNREST], lasting
 
 
+@njit(**INNER)
+def _heard(row, weight, n_series):
+    """What the news since the last step add to the energy of this one, by the share of each series."""
+    news, row[UNHEARD] = row[UNHEARD] / n_series, 0.0
+    return weight / n_series * np.log1p(news)
+
+
 @njit(cache=True)
 def combine(groups, grid, excesses, said, weights, states, out):
     """Join the series of each entity of a wave into a smoothed energy and its tail probability.
@@ -270,8 +284,8 @@ def combine(groups, grid, excesses, said, weights, states, out):
         (entity of series, next series, step of series, first series of entity).
     excesses : float64[n, N_EXCESS]
     said : tuple of arrays
-        (last excesses of each series float32[n_series, N_EXCESS], and when int64[n_series]).
-    weights : float64[N_PARTS]
+        (last excesses of each series float32[n_series, N_SAID], and when int64[n_series]).
+    weights : float64[N_PARTS + 1]
     states : tuple of arrays
         (float64[n_entities, N_ENERGY_STATE], habits float32[n, N_SLOTS], blips float32[n, blips.N_BLIPS]).
     out : float64[m, 2]
@@ -281,24 +295,24 @@ def combine(groups, grid, excesses, said, weights, states, out):
     state, habits, blips = states
     mean = np.empty(N_PARTS)
     for i in range(bounds.size - 1):
-        now, fresh = times[bounds[i]], False
+        e, now, fresh = grid[0][series[bounds[i]]], times[bounds[i]], False
         for row in range(bounds[i], bounds[i + 1]):
             s = series[row]
-            for j in range(N_EXCESS):
+            for j in range(N_SAID):
                 said[0][s, j] = excesses[row, j]
             said[1][s] = times[row]
+            state[e, UNHEARD] += excesses[row, NEWS]
             now, fresh = max(now, times[row]), fresh or not waited[row]
-        e = grid[0][series[bounds[i]]]
         if not fresh or now <= state[e, JUDGED_AT]:
             out[i, 0] = out[i, 1] = np.nan
             continue
         state[e, JUDGED_AT] = now
-        n_series = _mean_excess(e, now, grid, said, mean)
-        mean[WINDOW] = window[i]
+        n_series, mean[WINDOW] = _mean_excess(e, now, grid, said, mean), window[i]
         row = state[e]
         energy, lasting = _energy(row, mean, weights, n_series)
-        decades, allowed, level = verdict(row, energy, wanted[i])
-        shown = t.decades(row[SLOW : SLOW + t.N_TAIL], lasting, SLOW_PACE)
+        news = _heard(row, weights[N_PARTS], n_series)
+        decades, allowed, level = verdict(row, energy + news, wanted[i])
+        shown = t.decades(row[SLOW : SLOW + t.N_TAIL], lasting + news, SLOW_PACE)
         warm = row[N_STEPS] >= WARM_UP_STEPS
         own = _own_threshold(row, blips[e], min(decades, shown / SHOWS), (allowed, level), wanted[i])
         threshold = bent(own, habit(habits[e], slots[i]))

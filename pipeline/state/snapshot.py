@@ -26,7 +26,7 @@ from pipeline.state.draft import Draft, Placed
 __all__ = ["MAGIC", "SCHEMA", "Buffer", "Mark", "decode", "encode", "room_for", "seal", "tail_bytes", "written"]
 
 MAGIC = b"foreshock state, arrays first: \n"
-SCHEMA = 22
+SCHEMA = 23
 LENGTH = struct.Struct("<I")
 SLICE_BYTES = 8_388_608
 HEADER_BYTES = 512  # more than an array's line in the header, and than the header's own fields
