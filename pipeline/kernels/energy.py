@@ -74,7 +74,7 @@ SOLVED_EVERY = 64.0
 # before it, baselines know too little for their misses to mean anything
 WARM_UP_STEPS = 30
 SLOW_PACE = t.Pace(0.02, 0.0001, 1.0 / 5_000.0, 1_000.0, 6.0, 5.0, 50.0, 0.15)
-QUICK_PACE = t.Pace(0.05, 0.003, 1.0 / 500.0, 80.0, 6.0, 5.0, 50.0, 0.3)
+QUICK_PACE = t.Pace(0.05, 0.003, 1.0 / 500.0, 75.0, 6.0, 5.0, 50.0, 0.3)
 # running means of parts have a half-life of seven steps, and count so many times what a part is now; the square root of
 # a view counts so many times
 SMOOTHING, SMOOTH_WEIGHT, ROOT_WEIGHT = 1.0 - 0.5 ** (1.0 / 7.0), 3.0, 1.1
