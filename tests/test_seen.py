@@ -4,11 +4,12 @@ import naive
 import numpy as np
 import pytest
 
-from pipeline.baselines import FEATURE_NAMES
-from pipeline.kernels import energy, seen
+from pipeline.baselines import FEATURE_NAMES, empty_state
+from pipeline.kernels import baseline, energy, seen
 from pipeline.kernels import tail as t
 from pipeline.kernels.blips import N_BLIPS
 from pipeline.scoring import NEWS_WEIGHT, VIEWS, WINDOW_WEIGHT
+from tests.test_kernels import step_into
 
 NOTHING = (0.0, 0.0, 0.0, 0.0)
 WEIGHTS = np.array([*VIEWS, 0.0, WINDOW_WEIGHT, NEWS_WEIGHT])
@@ -39,6 +40,34 @@ def test_the_map_is_the_naive_one(name, values):
     distances = walked(values)[0]
     assert np.allclose(np.abs(distances), naive.new_values(values.tolist(), 1.0), rtol=1e-9, atol=1e-9)
     assert (distances[1:] != 0.0).any() or name == "constant"
+
+
+def test_a_series_keeps_its_map_and_tells_what_is_new_as_if_each_row_was_asked_and_visited():
+    """The shortcut for a value that was there, ``stays``, must change nothing."""
+    values = np.random.default_rng(7).normal(size=600).cumsum()
+    state = empty_state(1, 0)
+    n_new, wait = 0, seen.GENERATION - 550  # so that a generation ends on the way
+    for at, x in enumerate(values):
+        if at == 40:
+            state.levels[0, baseline.N_ROWS] += wait
+        n, away, known = int(state.levels[0, baseline.N_ROWS]), x - state.levels[0, baseline.BASE], map_of(state)
+        said = step_into(state, values, at)[baseline.NOVEL]
+        if n < baseline.WARM_UP_ROWS:
+            continue
+        step = max(known[1] / seen.FIRST_WIDTH, 1e-9)  # where bins are as wide as at first none are halved
+        expected = seen.visit(known, away, step, n)
+        if known[1]:
+            kept = map_of(state)
+            assert kept[:2] == pytest.approx(expected[:2], rel=1e-6) and kept[2:] == expected[2:]
+            assert (said != 0.0) == (seen.distance(known, away) != 0.0)
+            n_new += said != 0.0
+    assert n_new > 10 and n >= seen.GENERATION
+
+
+def map_of(state):
+    row = np.empty(baseline.N_ROW)
+    baseline.take_up(state, 0, row)
+    return tuple(row[[baseline.SEEN_FROM, baseline.SEEN_WIDTH, baseline.SEEN_NOW, baseline.SEEN_BEFORE]].tolist())
 
 
 def test_a_value_is_new_once_and_says_which_way():

@@ -12,6 +12,7 @@ DECODER = "the decoder of the format, which the walk must equal on captures, mut
 OFFICIAL = "the official protobuf library, on captures, mutants and odd records"
 HABITS = "days drawn by hand: what is a habit is the law itself"
 PART = "baseline.observe calls it for each row, and gives what the two twins of that say"
+SHORTCUT = "its twins without it: a series that is asked and visited at every row must end with the same map"
 CODE = "each other: what one makes of a number the other reads, to less than a thousandth"
 LATE = "the same records in order of time: whatever comes late must end as they do"
 SILENCE = "hand-written schedules of who speaks when: who is missed is the law itself"
@@ -46,7 +47,6 @@ TWINS: dict[str, tuple[tuple[str, ...], str]] = {
     "pipeline.kernels.season.step_into": (("week",), "test_twins.py"),
     "pipeline.kernels.season.taken_along": (("taken_along",), "test_twins.py"),
     "pipeline.kernels.seen.distance": (("new_values",), "test_seen.py"),
-    "pipeline.kernels.seen.stays": (("new_values",), "test_seen.py"),
     "pipeline.kernels.seen.visit": (("new_values",), "test_seen.py"),
     "pipeline.kernels.silence.tick_clock": (("partition_clock",), "test_twins.py"),
     "pipeline.kernels.tail.decades": (("decades",), "test_twins.py"),
@@ -67,6 +67,7 @@ JUDGES: dict[str, tuple[str, str]] = {
     "pipeline.kernels.baseline.judge_and_learn": (PART, "test_kernels.py"),
     "pipeline.kernels.baseline.lay_down": (PART, "test_kernels.py"),
     "pipeline.kernels.baseline.take_up": (PART, "test_kernels.py"),
+    "pipeline.kernels.seen.stays": (SHORTCUT, "test_seen.py"),
     "pipeline.kernels.clock": (GRID, "test_kernels.py"),
     "pipeline.kernels.columns": (DECODER, "test_text_walks.py"),
     "pipeline.kernels.decimal": ("float(text), which rounds exactly", "test_kernels_text.py"),
